@@ -1,0 +1,96 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Filters that turn variables into a component's own configuration."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import Any, Mapping
+
+import yaml
+from ansible.errors import AnsibleFilterError
+from ansible.parsing.yaml.dumper import AnsibleDumper
+
+
+def native_config(generated: Mapping[str, Any], user: Mapping[str, Any], owned: Mapping[str, str] | None = None) -> dict[str, Any]:
+    """Merge the user's document over ours; lists replace. A key in `owned` (dotted path: reason) may not be set."""
+    for path, reason in (owned or {}).items():
+        if _has(user, path):
+            raise AnsibleFilterError(f"`{path}` may not be set here: {reason}")
+    return _merge(generated, user)
+
+
+def _has(document: Any, path: str) -> bool:
+    if isinstance(document, Mapping):
+        if path in document:
+            return True
+        head, _dot, rest = path.partition(".")
+        return bool(rest) and head in document and _has(document[head], rest)
+    return False
+
+
+def _merge(ours: Any, theirs: Any) -> Any:
+    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
+        return theirs
+    return {**ours, **{key: _merge(ours[key], value) if key in ours else value for key, value in theirs.items()}}
+
+
+def cli_flags(flags: Mapping[str, Any]) -> list[str]:
+    """Flags as Kubernetes programs take them, sorted: booleans as true and false, lists joined with commas."""
+    return [f"--{name}={_flag(value)}" for name, value in sorted(flags.items())]
+
+
+def _flag(value: Any) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, (list, tuple)):
+        return ",".join(_flag(item) for item in value)
+    return str(value)
+
+
+def to_toml(document: Mapping[str, Any], prefix: str = "") -> str:
+    """TOML text of nested dictionaries with plain values and lists of them, which is all that containerd's configuration needs."""
+    plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
+    tables = {key: value for key, value in document.items() if isinstance(value, Mapping)}
+    lines = [f"{_toml_key(key)} = {json.dumps(value)}\n" for key, value in plain.items()]
+    text = (f"[{prefix}]\n" if prefix and (plain or not tables) else "") + "".join(lines)
+    for key, value in tables.items():
+        name = f"{prefix}.{_toml_key(key)}" if prefix else _toml_key(key)
+        text += ("\n" if text else "") + to_toml(value, name)
+    return text
+
+
+def _toml_key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+
+
+def kubeconfig(server: str, cluster: str, user: str, **identity: str) -> str:
+    """A kubeconfig with one context. `ca`, `cert` and `key` are paths on the host; `ca_data`, `cert_data` and `key_data` are PEM texts to embed."""
+    names = {"ca": "certificate-authority", "cert": "client-certificate", "key": "client-key"}
+    fields = {}
+    for name, field in names.items():
+        if f"{name}_data" in identity:
+            fields[name] = {f"{field}-data": base64.b64encode(identity[f"{name}_data"].encode()).decode()}
+        elif name in identity:
+            fields[name] = {field: identity[name]}
+        else:
+            raise AnsibleFilterError(f"kubeconfig needs `{name}` or `{name}_data`")
+    document = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "clusters": [{"name": cluster, "cluster": {"server": server, **fields["ca"]}}],
+        "users": [{"name": user, "user": {**fields["cert"], **fields["key"]}}],
+        "contexts": [{"name": cluster, "context": {"cluster": cluster, "user": user}}],
+        "current-context": cluster,
+    }
+    return str(yaml.dump(document, Dumper=AnsibleDumper, sort_keys=False, default_flow_style=False))
+
+
+class FilterModule:
+    """Filters of the collection."""
+
+    def filters(self) -> dict[str, Any]:
+        """Names as used in templates."""
+        return {"native_config": native_config, "cli_flags": cli_flags, "to_toml": to_toml, "kubeconfig": kubeconfig}

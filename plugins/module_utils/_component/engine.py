@@ -1,0 +1,245 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply plans: new components all together, existing ones one by one with rollback. Killed at any point, the next run finishes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Iterable
+
+from . import binaries, health
+from .host import STATE_DIR, ComponentError, Found, Host
+from .plan import Change, Plan, compare, text_diff
+
+GRACE_SECONDS = 10.0
+
+
+def run(host: Host, components: list[dict[str, Any]], store: dict[str, Any], rolling: bool, check: bool) -> dict[str, Any]:
+    """Bring the host's components to what is wanted; returns the module's result."""
+    plans = make_plans(host, components)
+    changed = [plan for plan in plans if plan.actions]
+    result: dict[str, Any] = {
+        "changed": bool(changed),
+        "deferred": False,
+        "components": {plan.name: {"changed": bool(plan.actions), "actions": plan.actions} for plan in plans},
+        "diff": [text_diff(change) for plan in plans for change in plan.changes],
+    }
+    if check:
+        return result
+    for plan in plans:
+        if plan.new and not plan.actions:  # all as wanted, only our record of it is gone
+            finish(host, plan)
+    if not changed:
+        return result
+    if rolling and any(plan.spec.get("rolling") and not plan.new and plan.active and plan.restart_reasons for plan in changed):
+        return {**result, "changed": False, "deferred": True, "diff": []}
+    apply(host, changed, store)
+    return result
+
+
+def make_plans(host: Host, components: list[dict[str, Any]]) -> list[Plan]:
+    """Compare everything before anything is changed, so that a file of two components restarts both."""
+    paths = {spec["name"]: {item["dest"] for item in spec["files"] + spec["binaries"]} for spec in components}
+    plans = [compare(host, spec, set().union(*(paths[name] for name in paths if name != spec["name"]))) for spec in components]
+    missing = set(host.missing_packages(sorted({package for spec in components for package in spec.get("packages", [])})))
+    units = host.units([plan.unit for plan in plans if plan.unit])
+    for plan in plans:
+        plan.packages = [package for package in plan.spec.get("packages", []) if package in missing]
+        if plan.unit:
+            state = units[plan.unit]
+            plan.active = state.get("ActiveState") in ("active", "reloading")
+            plan.enable = state.get("UnitFileState") not in ("enabled", "static", "generated")
+    probed = [plan for plan in plans if plan.active and not plan.new and plan.pending is None and plan.spec.get("health")]
+    with ThreadPoolExecutor(max_workers=len(probed) or 1) as pool:
+        for plan, complaint in zip(probed, pool.map(lambda plan: health.wait(host, plan.unit, plan.spec["health"], GRACE_SECONDS), probed)):
+            plan.complaint = complaint
+    return plans
+
+
+def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
+    """Do what the plans say. What may fail without a trace comes first: packages and downloads."""
+    packages = sorted({package for plan in plans for package in plan.packages})
+    if packages:
+        host.install_packages(packages)
+    binaries.fetch_all(host, [change.binary for plan in plans for change in plan.changes if change.binary], store)
+    new = [plan for plan in plans if plan.new]
+    for plan in new:
+        write(host, plan)
+    start_together(host, new)
+    for plan in [plan for plan in plans if not plan.new]:
+        replace(host, plan)
+
+
+def write(host: Host, plan: Plan) -> None:
+    """Users, folders and files of one component; a mark comes first, so that a run killed here is finished by the next."""
+    host.save(f"components/{plan.name}.pending", {"actions": plan.actions})
+    user = plan.spec.get("user")
+    if user and not host.user_exists(user["name"]):
+        host.add_user(user["name"], user["home"])
+    for directory in plan.directories:
+        real = host.path(directory["path"])
+        real.mkdir(parents=True, exist_ok=True)
+        host.set_owner(real, int(directory["mode"], 8), *owner_ids(host, directory["owner"], directory["group"]))
+    for change in plan.changes:
+        put(host, change)
+
+
+def put(host: Host, change: Change) -> None:
+    """Make one path what it shall be."""
+    if change.binary:
+        source = host.path(binaries.staged(change.path, change.binary["sha256"]))
+        if source.exists():  # two components may bring the same program
+            source.replace(host.path(change.path))
+    elif change.after is None:
+        host.remove(change.path)
+    elif change.content_differs:
+        host.write(change.path, change.after, change.mode, *owner_ids(host, change.owner, change.group))
+    else:
+        host.set_owner(host.path(change.path), change.mode, *owner_ids(host, change.owner, change.group))
+
+
+def owner_ids(host: Host, owner: str, group: str) -> tuple[int, int]:
+    """Numeric owner; a name that nobody made is an error."""
+    ids = host.ids(owner, group)
+    if ids is None:
+        raise ComponentError(f"user `{owner}` or group `{group}` does not exist on the host; name it as the component's `user` or install the package that brings it")
+    return ids
+
+
+def start_together(host: Host, plans: list[Plan]) -> None:
+    """First start: all units at once, since they wait for each other, then each one's health in turn."""
+    if not plans:
+        return
+    reload_units(host, plans)
+    restart_others(host, plans)
+    enable(host, plans)
+    restart(host, [plan.unit for plan in plans if plan.unit and plan.restart_reasons])
+    complaints = []
+    for plan in plans:
+        complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
+        if complaint:
+            journal = host.journal(plan.unit) if plan.unit else ""
+            complaints.append(f"{plan.name} does not get healthy: {complaint}. It is its first start, so there is nothing to go back to; its files were left for inspection.\n{journal}")
+        else:
+            finish(host, plan)
+    if complaints:
+        raise ComponentError("\n".join(complaints))
+
+
+def replace(host: Host, plan: Plan) -> None:
+    """Change a component that ran before; where it does not get healthy again, everything is put back."""
+    back_up(host, plan)
+    try:
+        write(host, plan)
+        reload_units(host, [plan])
+        restart_others(host, [plan])
+        enable(host, [plan])
+        if plan.unit and plan.restart_reasons:
+            if plan.reloads:
+                host.systemctl("reload", plan.unit)
+            else:
+                restart(host, [plan.unit])
+        complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan)) if plan.restart_reasons else ""
+    except (ComponentError, OSError) as error:
+        complaint = str(error)
+    if not complaint:
+        finish(host, plan)
+        return
+    journal = host.journal(plan.unit) if plan.unit else ""
+    raise ComponentError(f"{plan.name} does not get healthy: {complaint}. {roll_back(host, plan)}\nLast lines of its journal:\n{journal}")
+
+
+def reload_units(host: Host, plans: Iterable[Plan]) -> None:
+    """systemd reads unit files again where one changed, also where an interrupted run changed it."""
+    if any(plan.unit_file_differs or plan.pending is not None for plan in plans):
+        host.systemctl("daemon-reload")
+
+
+def restart_others(host: Host, plans: Iterable[Plan]) -> None:
+    """Restart units beside the components' own whose files changed."""
+    units = sorted({unit for plan in plans for unit in plan.other_units})
+    if units:
+        host.systemctl("restart", *units)
+
+
+def enable(host: Host, plans: Iterable[Plan]) -> None:
+    """Let the units start at boot."""
+    units = [plan.unit for plan in plans if plan.unit and plan.enable]
+    if units:
+        host.systemctl("enable", "--quiet", *units)
+
+
+def restart(host: Host, units: list[str]) -> None:
+    """Stop and start. The start is not waited for: units wait for each other, and health is asked afterwards; the old process must be gone by then."""
+    if units:
+        host.systemctl("stop", *units)
+        host.try_run(["systemctl", "reset-failed", *units])
+        host.systemctl("start", "--no-block", *units)
+
+
+def timeout_of(plan: Plan) -> float:
+    """How long the component may take to get healthy."""
+    return float((plan.spec.get("health") or {}).get("timeout_seconds") or 60)
+
+
+def finish(host: Host, plan: Plan) -> None:
+    """Record what is installed and healthy now."""
+    spec = plan.spec
+    recorded = {binary["dest"]: {"sha256": binary["sha256"], "signature": binaries.signature(host, binary["dest"])} for binary in spec["binaries"]}
+    version = next((binary["version"] for binary in spec["binaries"] if binary.get("version")), None)
+    files = {file["dest"]: {} for file in spec["files"]}
+    host.save(f"components/{plan.name}.json", {"name": plan.name, "version": version, "unit": plan.unit, "binaries": recorded, "files": files})
+    host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
+    shutil.rmtree(host.path(f"{STATE_DIR}/previous/{plan.name}"), ignore_errors=True)
+
+
+def back_up(host: Host, plan: Plan) -> None:
+    """Keep what is about to change. What an interrupted run kept is older, so it is the state that was healthy last, and stays."""
+    folder = f"{STATE_DIR}/previous/{plan.name}"
+    kept = host.load(f"previous/{plan.name}/index.json") or {}
+    for change in plan.changes:
+        if change.path in kept:
+            continue
+        entry: dict[str, Any] = {"copy": None}
+        if change.before is not None:
+            copy = f"{folder}/{len(kept)}"
+            if change.binary:
+                link_or_copy(host, change.path, copy)
+            else:
+                host.write(copy, change.before.content, 0o600, os.getuid(), os.getgid())
+            entry = {"copy": copy, "mode": change.before.mode, "uid": change.before.uid, "gid": change.before.gid}
+        kept[change.path] = entry
+    host.save(f"previous/{plan.name}/index.json", kept)
+
+
+def link_or_copy(host: Host, source: str, copy: str) -> None:
+    """A hard link costs nothing; across file systems it must be a copy."""
+    target = host.path(copy)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.unlink(missing_ok=True)
+    try:
+        os.link(host.path(source), target)
+    except OSError:
+        shutil.copy2(host.path(source), target)
+
+
+def roll_back(host: Host, plan: Plan) -> str:
+    """Put back what was there before, start it, and say in a sentence how that went."""
+    for path, entry in (host.load(f"previous/{plan.name}/index.json") or {}).items():
+        if entry["copy"] is None:
+            host.remove(path)
+            continue
+        found = host.read(entry["copy"]) or Found(b"", 0, 0, 0)
+        host.write(path, found.content, entry["mode"], entry["uid"], entry["gid"])
+    host.systemctl("daemon-reload")
+    restart_others(host, [plan])
+    restart(host, [plan.unit] if plan.unit else [])
+    complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
+    if complaint:
+        return f"It was rolled back, but is not healthy with its old files either: {complaint}."
+    host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
+    shutil.rmtree(host.path(f"{STATE_DIR}/previous/{plan.name}"), ignore_errors=True)
+    return "It was rolled back to what ran before and is healthy again."

@@ -1,0 +1,201 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the cluster role must know about one host, read from /proc, /sys and files without a subprocess.
+
+Private to this collection. Kept free of anything newer than Python 3.8, so that a host with too old a Python can say so.
+"""
+
+from __future__ import annotations
+
+import array
+import fcntl
+import glob
+import json
+import os
+import re
+import socket
+import struct
+import sys
+import time
+from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+STATE_DIR = "var/lib/selfhosted-kubernetes/components"
+DISK_PATHS = ("/var/lib", "/usr/local")
+STUB_RESOLVER = "127.0.0.53"
+REAL_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
+SIOCGIFCONF = 0x8912
+TCP_LISTEN, UDP_UNCONNECTED = "0A", "07"
+
+
+def gather(address: str = "", root: str = "/") -> Dict[str, Any]:
+    """All facts of this host; ``root`` is another file tree for tests."""
+    release = os_release(_read(root, "etc/os-release"))
+    return {
+        **release,
+        "architecture": ARCHITECTURES.get(os.uname().machine, os.uname().machine),
+        "python": "%d.%d.%d" % sys.version_info[:3],
+        "swap_bytes": swap_bytes(_read(root, "proc/swaps")),
+        "memory_bytes": memory_bytes(_read(root, "proc/meminfo")),
+        "disk_free": {path: disk_free(root, path) for path in DISK_PATHS},
+        "machine_id": _read(root, "etc/machine-id").strip(),
+        "listeners": listeners(root),
+        **interface(root, address),
+        "cgroup": "v2" if os.path.exists(_path(root, "sys/fs/cgroup/cgroup.controllers")) else "v1",
+        "versions": versions(root),
+        "systemd": systemd_version(root),
+        "resolv_conf": resolv_conf(root),
+        "clock": {"host": time.time()},
+    }
+
+
+def _path(root: str, path: str) -> str:
+    return os.path.join(root, path.lstrip("/"))
+
+
+def _read(root: str, path: str) -> str:
+    """Text of a file, empty when it cannot be read: what is missing then shows in the fact itself."""
+    try:
+        with open(_path(root, path), encoding="utf-8", errors="replace") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def os_release(text: str) -> Dict[str, str]:
+    """Family, distribution and version from os-release(5)."""
+    values = dict(re.findall(r"""^([A-Z_]+)=["']?(.*?)["']?\s*$""", text, flags=re.MULTILINE))
+    name = values.get("ID", "")
+    like = {name, *values.get("ID_LIKE", "").split()}
+    families = [family for family, names in (("Debian", {"debian", "ubuntu"}), ("RedHat", {"rhel", "fedora", "centos"})) if like & names]
+    return {"os_family": families[0] if families else name, "distribution": name, "distribution_version": values.get("VERSION_ID", "")}
+
+
+def swap_bytes(text: str) -> int:
+    """Sum of /proc/swaps, which is where the kubelet looks too."""
+    return sum(int(line.split()[2]) * 1024 for line in text.splitlines()[1:] if line.strip())
+
+
+def memory_bytes(text: str) -> int:
+    """MemTotal of /proc/meminfo."""
+    match = re.search(r"^MemTotal:\s+(\d+) kB", text, flags=re.MULTILINE)
+    return int(match.group(1)) * 1024 if match else 0
+
+
+def disk_free(root: str, path: str) -> int:
+    """Free bytes for the file system that holds, or will hold, path."""
+    path = _path(root, path)
+    while not os.path.exists(path):
+        path = os.path.dirname(path)
+    stat = os.statvfs(path)
+    return stat.f_bavail * stat.f_frsize
+
+
+def versions(root: str) -> Dict[str, str]:
+    """Version of each component that this collection has installed."""
+    found = {}
+    for path in sorted(glob.glob(_path(root, STATE_DIR + "/*.json"))):
+        try:
+            state = json.loads(_read("/", path))
+        except ValueError:
+            continue  # A damaged state file is the component module's business.
+        if isinstance(state, dict) and "name" in state:
+            found[str(state["name"])] = str(state.get("version") or "")
+    return found
+
+
+def systemd_version(root: str) -> Optional[str]:
+    """Version of the running systemd, None when the host was booted with something else."""
+    if not os.path.isdir(_path(root, "run/systemd/system")):
+        return None
+    for pattern in ("usr/lib/systemd", "lib/systemd", "usr/lib/*/systemd"):
+        for path in glob.glob(_path(root, pattern + "/libsystemd-shared-*.so")):
+            match = re.search(r"libsystemd-shared-(\d+)", path)
+            if match:
+                return match.group(1)
+    return "unknown"
+
+
+def resolv_conf(root: str) -> str:
+    """The resolver file with real servers in it: pods cannot reach the host's local stub."""
+    stub = re.search(r"^nameserver\s+%s\s*$" % re.escape(STUB_RESOLVER), _read(root, "etc/resolv.conf"), flags=re.MULTILINE)
+    return REAL_RESOLV_CONF if stub and os.path.exists(_path(root, REAL_RESOLV_CONF)) else "/etc/resolv.conf"
+
+
+def interface(root: str, address: str) -> Dict[str, Any]:
+    """Name and MTU of the interface that carries an address, None when none does."""
+    name = dict(interface_addresses()).get(address)
+    text = _read(root, "sys/class/net/%s/mtu" % name).strip() if name else ""
+    return {"interface": name, "mtu": int(text) if text else None}
+
+
+def interface_addresses() -> Iterable[Tuple[str, str]]:
+    """(IPv4 address, interface) of this host; secondary addresses too."""
+    entry = 40 if struct.calcsize("P") == 8 else 32  # struct ifreq
+    buffer = array.array("B", bytes(1024 * entry))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        answer = fcntl.ioctl(sock, SIOCGIFCONF, struct.pack("iP", len(buffer), buffer.buffer_info()[0]))
+    (used,) = struct.unpack_from("i", answer)
+    for start in range(0, used, entry):
+        item = buffer[start : start + entry].tobytes()
+        yield socket.inet_ntoa(item[20:24]), item[:16].split(b"\0", 1)[0].decode().split(":")[0]
+
+
+def listeners(root: str) -> List[Dict[str, Any]]:
+    """TCP listeners and unconnected UDP sockets with the program that holds each (None: the kernel, or not visible without root)."""
+    sockets = []
+    for proto, path, state in (("tcp", "tcp", TCP_LISTEN), ("tcp", "tcp6", TCP_LISTEN), ("udp", "udp", UDP_UNCONNECTED), ("udp", "udp6", UDP_UNCONNECTED)):
+        sockets += parse_sockets(_read(root, "proc/net/" + path), proto, state)
+    programs = socket_programs(root, {inode for _listener, inode in sockets if inode != "0"})
+    return [{**listener, "process": programs.get(inode)} for listener, inode in sockets]
+
+
+def parse_sockets(text: str, proto: str, state: str) -> List[Tuple[Dict[str, Any], str]]:
+    """(listener, inode) of each line of /proc/net/{tcp,udp}{,6} in a state."""
+    found = []
+    for line in text.splitlines()[1:]:
+        fields = line.split()
+        if len(fields) > 9 and fields[3] == state:
+            address, port = fields[1].split(":")
+            found.append(({"proto": proto, "address": decode_address(address), "port": int(port, 16)}, fields[9]))
+    return found
+
+
+def decode_address(text: str) -> str:
+    """Address of /proc/net/*: words of 32 bits in the machine's own byte order."""
+    raw = b"".join(struct.pack("=I", int(text[start : start + 8], 16)) for start in range(0, len(text), 8))
+    if len(raw) == 4:
+        return socket.inet_ntop(socket.AF_INET, raw)
+    if raw.startswith(b"\0" * 10 + b"\xff\xff"):
+        return socket.inet_ntop(socket.AF_INET, raw[12:])
+    return socket.inet_ntop(socket.AF_INET6, raw)
+
+
+def socket_programs(root: str, inodes: Iterable[str]) -> Dict[str, str]:
+    """Program (name of its executable) by socket inode; it stops as soon as all are known."""
+    wanted = {"socket:[%s]" % inode: inode for inode in inodes}
+    found: Dict[str, str] = {}
+    for process in sorted(glob.glob(_path(root, "proc/[0-9]*")), key=lambda path: int(os.path.basename(path))):
+        if not wanted:
+            break
+        held = wanted.keys() & descriptors(process)
+        if held:
+            program = os.path.basename(_link(process + "/exe")).replace(" (deleted)", "")
+            found.update({wanted.pop(target): program for target in held})
+    return found
+
+
+def descriptors(process: str) -> Set[str]:
+    """What the open file descriptors of a process point at."""
+    try:
+        return {_link(entry.path) for entry in os.scandir(process + "/fd")}
+    except OSError:
+        return set()  # The process has ended, or is not ours to see.
+
+
+def _link(path: str) -> str:
+    try:
+        return os.readlink(path)
+    except OSError:
+        return ""

@@ -1,0 +1,98 @@
+#!/usr/bin/python
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Apply components to a host."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: component
+short_description: Apply whole components of a host (binaries, files, user, unit, health) in one call, with rollback
+description:
+  - A component is a service described as data, in a role's variable C(<role>_component). This applies the components of several roles with one round trip to the host.
+  - It compares everything first, writes what differs, restarts only what changed, and waits for each component's own health endpoint.
+  - A component that ran before and does not get healthy again is rolled back to the files and binaries that were there; the error ends with its journal's last lines.
+  - Components that never ran on the host are started together and waited for; those that ran are changed one after another.
+  - A run that was killed leaves a mark on the host, and the next run finishes its work.
+version_added: 0.1.0
+author: selfhosted.kubernetes contributors
+attributes:
+  check_mode: {support: full, description: Says what would change and changes nothing.}
+  diff_mode: {support: full, description: Shows files as they are and as they will be; of secrets only that they differ.}
+options:
+  roles:
+    description:
+      - Roles whose components are applied, in this order; found beside the playbook, in the roles path, then in this collection.
+      - Of each role C(defaults/main.yml), C(vars/main.yml) and C(meta/argument_specs.yml) are read, its tasks are not run.
+    type: list
+    elements: str
+    required: true
+  rolling:
+    description:
+      - Change nothing on a host that would have to restart a running component marked C(rolling), and return RV(deferred) instead.
+      - The caller then applies such hosts one by one.
+    type: bool
+    default: false
+  artifacts:
+    description: Binaries by name, each with C(sha256), C(size) and C(version); default is the fact C(cluster_artifacts) for the host's architecture.
+    type: dict
+  store:
+    description: The artifact store with C(urls) and C(ca), a path on the control node; default is C(cluster_derived.store).
+    type: dict
+  pki_dir:
+    description: Folder of the control node that holds certificates and keys; default is C(cluster_derived.pki_dir).
+    type: path
+"""
+
+EXAMPLES = r"""
+- name: Apply all that runs on a worker
+  selfhosted.kubernetes.component:
+    roles: [host, loadbalancer, containerd, kubelet, kube_proxy, overlay]
+"""
+
+RETURN = r"""
+deferred:
+  description: Whether nothing was done because a component marked C(rolling) would have been restarted.
+  returned: success
+  type: bool
+components:
+  description: Of each component whether it changed, and each action in words.
+  returned: success
+  type: dict
+  sample: {kubelet: {changed: true, actions: ["change /etc/kubernetes/kubelet/config.yaml", "restart kubelet.service (/etc/kubernetes/kubelet/config.yaml)"]}}
+"""
+
+import base64
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.engine import run
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
+
+
+def main() -> None:
+    """The action plugin has rendered everything; secrets come apart, so that nothing prints them."""
+    module = AnsibleModule(
+        argument_spec={
+            "components": {"type": "list", "elements": "dict", "required": True},
+            "secrets": {"type": "dict", "no_log": True, "default": {}},
+            "store": {"type": "dict", "default": {}},
+            "rolling": {"type": "bool", "default": False},
+        },
+        supports_check_mode=True,
+    )
+    secrets = module.params["secrets"]
+    for component in module.params["components"]:
+        for file in component["files"]:
+            file["bytes"] = base64.b64decode(secrets[file["dest"]]) if file["secret"] else file["content"].encode()
+    try:
+        result = run(Host(), module.params["components"], module.params["store"], module.params["rolling"], module.check_mode)
+    except (ComponentError, OSError) as error:
+        module.fail_json(msg=str(error))
+    if not module._diff:
+        result.pop("diff")
+    module.exit_json(**result)
+
+
+if __name__ == "__main__":
+    main()

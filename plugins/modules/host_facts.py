@@ -1,0 +1,71 @@
+#!/usr/bin/python
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_facts
+short_description: What the cluster role checks on a host before it touches anything
+description:
+  - Reads C(/proc), C(/sys) and a few files in one quick pass, without a subprocess.
+  - An action plugin of the same name adds the control node's clock before and after the call.
+author: selfhosted.kubernetes contributors (@selfhosted)
+version_added: 0.1.0
+options:
+  address:
+    description: The host's address in the cluster; RV(mtu) is that of the interface which carries it.
+    type: str
+    default: ""
+attributes:
+  check_mode:
+    description: Runs the same in check mode, as it changes nothing.
+    support: full
+  diff_mode:
+    description: Has nothing to show.
+    support: none
+notes:
+  - Without root, programs that belong to others cannot be seen; their listeners then show C(null) as their process.
+  - The answer is meant to be registered as C(cluster_host).
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  selfhosted.kubernetes.host_facts:
+    address: 192.0.2.11
+  register: cluster_host
+"""
+
+RETURN = r"""
+os_family: {description: Family of distributions (Debian or RedHat) or the distribution's own id, type: str, returned: success, sample: Debian}
+distribution: {description: ID of os-release(5), type: str, returned: success, sample: debian}
+distribution_version: {description: VERSION_ID of os-release(5), type: str, returned: success, sample: "12"}
+architecture: {description: amd64, arm64, or the kernel's own name, type: str, returned: success, sample: amd64}
+python: {description: Version of the Python that runs modules, type: str, returned: success, sample: 3.11.2}
+swap_bytes: {description: Size of all swap that is on, type: int, returned: success, sample: 0}
+memory_bytes: {description: Memory, type: int, returned: success, sample: 4110876672}
+disk_free: {description: Free bytes below C(/var/lib) and C(/usr/local), type: dict, returned: success, sample: {/var/lib: 21474836480, /usr/local: 21474836480}}
+machine_id: {description: Machine id of systemd, type: str, returned: success, sample: 0f3ad0aa1a2c4a1f8b7f3b9d4d1c2e3f}
+listeners: {description: Sockets that wait for connections or datagrams, type: list, elements: dict, returned: success, sample: [{proto: tcp, address: 0.0.0.0, port: 22, process: sshd}]}
+interface: {description: Interface that carries O(address); null when none does, type: str, returned: success, sample: eth0}
+mtu: {description: MTU of that interface in bytes, type: int, returned: success, sample: 1500}
+cgroup: {description: v1 or v2, type: str, returned: success, sample: v2}
+versions: {description: Version of each installed component, type: dict, returned: success, sample: {kubelet: 1.37.2}}
+systemd: {description: Version of the running systemd; null when the host runs another init, type: str, returned: success, sample: "252"}
+resolv_conf: {description: Resolver configuration with real servers in it, type: str, returned: success, sample: /etc/resolv.conf}
+clock: {description: Host's time and the control node's before and after the call (seconds since 1970), type: dict, returned: success, sample: {host: 2.5, before: 2.1, after: 2.9}}
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._host_facts import gather
+
+
+def main() -> None:
+    """Answer with the facts themselves, so that they can be registered under one name."""
+    module = AnsibleModule(argument_spec={"address": {"type": "str", "default": ""}}, supports_check_mode=True)
+    module.exit_json(changed=False, **gather(module.params["address"]))
+
+
+if __name__ == "__main__":
+    main()

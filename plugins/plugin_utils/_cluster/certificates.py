@@ -1,0 +1,97 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every authority, certificate and key that the cluster needs, as arguments of the pki action."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from .model import Host, Inventory, address
+
+AUTHORITIES = {"kubernetes": "kubernetes-ca", "etcd": "etcd-ca", "front-proxy": "front-proxy-ca", "outside": "outside-ca"}
+LOOPBACK = ["127.0.0.1", "::1"]
+CLIENT, SERVER, BOTH = ["client"], ["server"], ["server", "client"]
+SUPERUSERS = ["system:masters"]
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """One certificate: who it names, by which authority, for what."""
+
+    name: str
+    ca: str
+    cn: str
+    usages: list[str]
+    o: list[str] = field(default_factory=list)
+    dns: list[str] = field(default_factory=list)
+    ip: list[str] = field(default_factory=list)
+
+
+def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str, Any]:
+    """Arguments of the pki action; cost grows with the number of hosts."""
+    api_dns, api_ip = _api_names(inventory, api_host, service_address)
+    certificates = [
+        Certificate("admin", "kubernetes", "kubernetes-admin", CLIENT, SUPERUSERS),
+        Certificate("metrics-server", "kubernetes", "metrics-server", SERVER, dns=["metrics-server", "metrics-server.kube-system", "metrics-server.kube-system.svc"]),
+    ]
+    for host in inventory.hosts.values():
+        if inventory.within(host.name, "etcd"):
+            certificates += _etcd(host)
+        if inventory.within(host.name, "masters"):
+            certificates += [Certificate(f"{host.name}/apiserver", "kubernetes", "kube-apiserver", SERVER, dns=api_dns, ip=api_ip), *_master(host)]
+        if inventory.is_node(host.name):
+            certificates += _node(host)
+        if inventory.within(host.name, "outside"):
+            certificates.append(_server(host, "outside-server", "outside", host.name))
+    return {
+        "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
+        "certificates": certificates,
+        "keys": [{"name": "sa", "type": "pair"}, {"name": "encryption-key", "type": "random"}],
+    }
+
+
+def _api_names(inventory: Inventory, api_host: str, service_address: str) -> tuple[list[str], list[str]]:
+    """Names and addresses under which clients may reach the API: directly, by a load balancer, from within."""
+    service = "kubernetes.default.svc"
+    dns = ["kubernetes", "kubernetes.default", service, f"{service}.{inventory.settings.domain}", "localhost"]
+    ip = ["127.0.0.1", service_address]
+    for name in (*inventory.groups["masters"], *inventory.groups["outside"]):
+        dns.append(name)
+        ip.append(inventory.hosts[name].address)
+    for extra in (inventory.settings.vip, api_host):
+        if extra:
+            (ip if address(extra) else dns).append(extra)
+    return list(dict.fromkeys(dns)), list(dict.fromkeys(ip))
+
+
+def _server(host: Host, name: str, ca: str, cn: str, usages: list[str] = SERVER, local: bool = True) -> Certificate:
+    """A certificate for the host's own names."""
+    names, addresses = (["localhost"], LOOPBACK) if local else ([], [])
+    return Certificate(f"{host.name}/{name}", ca, cn, usages, dns=[host.name, *names], ip=[host.address, *addresses])
+
+
+def _etcd(host: Host) -> Iterator[Certificate]:
+    yield _server(host, "etcd-server", "etcd", host.name, BOTH)
+    yield _server(host, "etcd-peer", "etcd", host.name, BOTH)
+    yield Certificate(f"{host.name}/etcdctl", "etcd", "root", CLIENT)
+
+
+def _master(host: Host) -> Iterator[Certificate]:
+    yield Certificate(f"{host.name}/apiserver-etcd-client", "etcd", "kube-apiserver-etcd-client", CLIENT)
+    yield Certificate(f"{host.name}/apiserver-kubelet-client", "kubernetes", "kube-apiserver-kubelet-client", CLIENT, SUPERUSERS)
+    yield Certificate(f"{host.name}/front-proxy-client", "front-proxy", "front-proxy-client", CLIENT)
+    yield Certificate(f"{host.name}/kube-addons", "kubernetes", "kube-addons", CLIENT, SUPERUSERS)
+    for component in ("kube-controller-manager", "kube-scheduler"):
+        yield Certificate(f"{host.name}/{component}", "kubernetes", f"system:{component}", CLIENT)
+        yield _server(host, f"{component}-server", "kubernetes", component)
+
+
+def _node(host: Host) -> Iterator[Certificate]:
+    user = f"system:node:{host.name}"
+    yield Certificate(f"{host.name}/kubelet-client", "kubernetes", user, CLIENT, ["system:nodes"])
+    yield _server(host, "kubelet-server", "kubernetes", user, local=False)
+    yield Certificate(f"{host.name}/kube-proxy", "kubernetes", "system:kube-proxy", CLIENT)
+    yield Certificate(f"{host.name}/flanneld", "kubernetes", "flanneld", CLIENT)

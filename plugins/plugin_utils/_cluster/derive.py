@@ -1,0 +1,169 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Cluster-wide values from a valid inventory: everything that other roles need to know about each other."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from ipaddress import IPv4Network
+from typing import Any
+
+from .certificates import plan
+from .model import GROUPS, Inventory, endpoint
+
+API_PORT = 6443
+LOCAL_ENDPOINT = "https://127.0.0.1:7443"
+DNS_INDEX = 10
+MTU = 1500  # Ethernet's, for a host that was not asked.
+VXLAN_OVERHEAD = 50
+NODES = ("masters", "workers")
+# Order on a host, and who has it; each finds what it needs already there.
+COMPONENTS = (
+    ("host", GROUPS),
+    ("etcd", ("etcd",)),
+    ("kube_apiserver", ("masters",)),
+    ("kube_controller_manager", ("masters",)),
+    ("kube_scheduler", ("masters",)),
+    ("artifact_store", ("outside",)),
+    ("registry", ("outside",)),
+    ("loadbalancer", (*NODES, "outside")),
+    ("keepalived", ("masters",)),
+    ("containerd", NODES),
+    ("kubelet", NODES),
+    ("kube_proxy", NODES),
+    ("overlay", NODES),
+    ("addons", ("masters",)),
+    ("admin", ("masters", "outside")),
+)
+# On outside hosts these come once binaries can be fetched from the artifact store.
+LATE = ("registry", "loadbalancer", "admin")
+
+
+@dataclass(frozen=True)
+class Member:
+    """A host as others see it."""
+
+    name: str
+    address: str
+
+
+@dataclass(frozen=True)
+class DerivedHost:
+    """What one host is; ``architecture`` is empty for a host that was not asked."""
+
+    name: str
+    address: str
+    groups: list[str]
+    components: list[str]
+    components_late: list[str]
+    architecture: str
+    pod_mtu: int
+
+
+@dataclass(frozen=True)
+class Derived:
+    """The one value that roles' defaults read, as ``cluster_derived``."""
+
+    name: str
+    domain: str
+    state_dir: str
+    pki_dir: str
+    kubernetes_version: str
+    groups: dict[str, list[str]]
+    nodes: list[str]
+    endpoint: dict[str, Any]
+    local_endpoint: str
+    vip: str
+    pod_network: str
+    service_network: str
+    service_address: str
+    dns_address: str
+    node_cidr_size: int
+    hosts: dict[str, DerivedHost]
+    etcd: dict[str, Any]
+    masters: list[Member]
+    registry: dict[str, str]
+    store: dict[str, Any]
+    pki: dict[str, Any] = field(default_factory=dict)
+
+
+def derive(inventory: Inventory) -> dict[str, Any]:
+    """All derived values as plain data; the inventory has been validated."""
+    settings = inventory.settings
+    services = IPv4Network(settings.service_network)
+    pki_dir = f"{settings.state_dir}/pki"
+    masters, etcd = _members(inventory, "masters"), _members(inventory, "etcd")
+    api = api_endpoint(inventory)
+    return asdict(
+        Derived(
+            name=settings.name,
+            domain=settings.domain,
+            state_dir=settings.state_dir,
+            pki_dir=pki_dir,
+            kubernetes_version=settings.kubernetes_version,
+            groups={group: list(inventory.groups[group]) for group in GROUPS},
+            nodes=inventory.nodes,
+            endpoint={"host": api[0], "port": api[1], "url": f"https://{api[0]}:{api[1]}"},
+            local_endpoint=LOCAL_ENDPOINT,
+            vip=settings.vip,
+            pod_network=settings.pod_network,
+            service_network=settings.service_network,
+            service_address=str(services[1]),
+            dns_address=settings.dns_address or str(services[DNS_INDEX]),
+            node_cidr_size=settings.node_cidr_size,
+            hosts={name: derive_host(inventory, name) for name in inventory.hosts},
+            etcd={
+                "members": etcd,
+                "initial_cluster": ",".join(f"{member.name}=https://{member.address}:2380" for member in etcd),
+                "endpoints": ",".join(f"https://{member.address}:2379" for member in etcd),
+            },
+            masters=masters,
+            registry=_registry(inventory),
+            store={"urls": _store_urls(inventory), "ca": f"{pki_dir}/ca/outside.crt"},
+            pki=plan(inventory, api[0], str(services[1])),
+        )
+    )
+
+
+def derive_host(inventory: Inventory, name: str) -> DerivedHost:
+    """One host's part; looks at no other host."""
+    host = inventory.hosts[name]
+    roles = components(inventory, name)
+    late = [role for role in roles if role in LATE] if inventory.within(name, "outside") else []
+    overhead = 0 if host.value("overlay_backend", "vxlan") == "host-gw" else VXLAN_OVERHEAD
+    return DerivedHost(
+        name=name,
+        address=host.address,
+        groups=[group for group in GROUPS if inventory.within(name, group)],
+        components=[role for role in roles if role not in late],
+        components_late=late,
+        architecture=str(host.facts.get("architecture", "")),
+        pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
+    )
+
+
+def components(inventory: Inventory, name: str) -> list[str]:
+    """Roles of a host, in the order in which they are applied."""
+    return [role for role, groups in COMPONENTS if inventory.within(name, *groups) and (role != "keepalived" or inventory.settings.vip)]
+
+
+def api_endpoint(inventory: Inventory) -> tuple[str, int]:
+    """Where clients outside find the API: as set, the virtual address, the first outside host's load balancer."""
+    given = inventory.settings.endpoint or inventory.settings.vip
+    return endpoint(given, API_PORT) or (inventory.hosts[inventory.groups["outside"][0]].address, API_PORT)
+
+
+def _members(inventory: Inventory, group: str) -> list[Member]:
+    return [Member(name, inventory.hosts[name].address) for name in inventory.groups[group]]
+
+
+def _registry(inventory: Inventory) -> dict[str, str]:
+    first = inventory.hosts[inventory.groups["outside"][0]]
+    location = f"{first.address}:{first.value('registry_port', 5000)}"
+    return {"address": location, "url": f"https://{location}"}
+
+
+def _store_urls(inventory: Inventory) -> list[str]:
+    hosts = (inventory.hosts[name] for name in inventory.groups["outside"])
+    return [f"https://{host.address}:{host.value('artifact_store_port', 8444)}" for host in hosts]

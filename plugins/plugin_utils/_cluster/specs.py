@@ -1,0 +1,108 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the roles' argument specs know: names, types and defaults of all public variables."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
+
+from .model import Error
+
+# Set by our own playbooks: registered results and facts, no input of anybody.
+OURS = {"cluster_derived", "cluster_host", "cluster_artifacts"}
+# A name without one of our prefixes is only refused when it is nearly one of ours: kublet_config, not host_disks.
+NEARLY = 0.92
+
+
+@dataclass(frozen=True)
+class Specs:
+    """Options of all roles by name, and the roles' names."""
+
+    roles: list[str]
+    options: Mapping[str, Mapping[str, Any]]
+    owner: Mapping[str, str]
+
+    def default(self, name: str) -> Any:
+        """The default that the spec documents, None without one."""
+        return self.options[name].get("default")
+
+
+def load(roles: Path) -> Specs:
+    """Read every role's meta/argument_specs.yml."""
+    options: dict[str, Mapping[str, Any]] = {}
+    owner: dict[str, str] = {}
+    names = sorted(path.name for path in roles.iterdir() if path.is_dir())
+    for role in names:
+        for entry in read_yaml(roles / role / "meta" / "argument_specs.yml").get("argument_specs", {}).values():
+            options.update(entry.get("options") or {})
+            owner.update(dict.fromkeys(entry.get("options") or {}, role))
+    return Specs(names, options, owner)
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML document, empty when there is no such file."""
+    if not path.is_file():
+        return {}
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+
+
+def kubernetes_versions(roles: Path) -> list[str]:
+    """Versions of Kubernetes that the lock file knows."""
+    lock = read_yaml(roles / "artifacts" / "files" / "lock.yml")
+    return [str(version) for version in lock.get("components", {}).get("kubernetes", {}).get("versions", {})]
+
+
+def unknown_names(specs: Specs, names: Mapping[str, Iterable[str]]) -> Iterable[Error]:
+    """Variables (name to the hosts that have it) that look like ours but that no role knows."""
+    prefixes = sorted((f"{role}_" for role in specs.roles), key=len, reverse=True)
+    known = {*specs.options, *OURS, *(f"{role}_component" for role in specs.roles)}
+    public = sorted(specs.options)
+    for name, hosts in names.items():
+        if name in known or name.startswith(("ansible_", "_")):
+            continue
+        prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
+        nearest = difflib.get_close_matches(name, public, 1, 0.6 if prefix else NEARLY)
+        if prefix or nearest:
+            why = f"no role has such a variable (names with {prefix} are reserved)" if prefix else "no role has such a variable"
+            fix = f"did you mean {nearest[0]}?" if nearest else "remove or rename it"
+            yield from (Error(name, why, fix, host) for host in hosts)
+
+
+class TypeChecker:
+    """Checks values against the specs; equal values of many hosts are checked once."""
+
+    def __init__(self, specs: Specs) -> None:
+        self.specs = specs
+        self._seen: dict[tuple[str, str], tuple[Any, str]] = {}
+
+    def check(self, name: str, value: Any) -> tuple[Any, str]:
+        """The value converted to its type, and what is wrong with it (empty when nothing is)."""
+        key = (name, repr(value))
+        if key not in self._seen:
+            self._seen[key] = self._check(name, value)
+        return self._seen[key]
+
+    def _check(self, name: str, value: Any) -> tuple[Any, str]:
+        if value is None:
+            return None, "it is empty"
+        # The component action fills in what is required; here only what is given is looked at.
+        spec = {key: item for key, item in self.specs.options[name].items() if key not in ("required", "default")}
+        result = ArgumentSpecValidator({name: spec}).validate({name: value})
+        if not result.error_messages:
+            return result.validated_parameters[name], ""
+        secret = bool(spec.get("no_log"))
+        return None, "its value does not fit" if secret else "; ".join(result.error_messages).replace(f"argument '{name}' ", "it ", 1)
+
+    def error(self, name: str, problem: str, host: str = "") -> Error:
+        """The error for a problem found by check."""
+        spec = self.specs.options[name]
+        wanted = f"{spec.get('type', 'str')} of {spec['elements']}" if "elements" in spec else spec.get("type", "str")
+        return Error(name, problem, f"give it a value of type {wanted} (see ansible-doc -t role selfhosted.kubernetes.{self.specs.owner[name]})", host)
