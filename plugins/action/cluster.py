@@ -5,21 +5,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
 
-from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
+from ansible.template import Templar
 
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ca import PASSPHRASE, authority_errors
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import derive
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gather import Gatherer
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.specs import kubernetes_versions, load
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate
 
-# plugins/action/cluster.py of the collection, wherever it is installed.
+# Of this very copy of the collection, wherever it is installed.
 ROLES = Path(__file__).resolve().parents[2] / "roles"
+
+
+class TaskVariables(Mapping[str, Any]):
+    """The running task's variables (role defaults, play and inventory), templated when they are asked for."""
+
+    def __init__(self, templar: Templar, variables: dict[str, Any]) -> None:
+        self._templar = templar
+        self._variables = variables
+
+    def __getitem__(self, name: str) -> Any:
+        return self._templar.template(self._variables[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._variables)
+
+    def __len__(self) -> int:
+        return len(self._variables)
 
 
 class ActionModule(ActionBase):
@@ -30,27 +49,18 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail once with everything that is wrong, or answer with the derived values."""
         super().run(tmp, task_vars)
-        variables = task_vars or {}
-        specs = load(ROLES)
-        gatherer = Gatherer(specs, variables["groups"], variables["hostvars"])
-        inventory = gatherer.inventory(self._settings(list(specs.options), variables), kubernetes_versions(ROLES))
-        lines = report([*gatherer.errors, *validate(inventory), *self._authority_errors(inventory.settings.state_dir, variables)])
-        if lines:
-            return {"failed": True, "msg": f"{len(lines)} error(s) in the inventory or on its hosts, nothing was changed:\n" + "\n".join(f"- {line}" for line in lines)}
+        variables = TaskVariables(self._templar, task_vars or {})
+        gatherer = Gatherer(load(ROLES), variables["groups"], variables["hostvars"])
+        base = Path(variables.get("inventory_dir") or Path.cwd())
+        inventory = gatherer.inventory(variables, base, kubernetes_versions(ROLES))
+        errors = [*gatherer.errors, *validate(inventory)]
+        if inventory.settings.state_dir:
+            passphrase = str(variables.get(PASSPHRASE) or "")
+            errors += authority_errors(
+                Path(inventory.settings.state_dir, "pki"), datetime.now(timezone.utc), passphrase
+            )
+        if lines := report(errors):
+            listed = "\n".join(f"- {line}" for line in lines)
+            return {"failed": True, "msg": f"{len(lines)} error(s) in the inventory or on its hosts:\n{listed}"}
+        # Pages of values are of no use in the output of -v; ansible.builtin.debug shows them.
         return {"changed": False, "_ansible_verbose_override": True, **derive(inventory)}
-
-    def _settings(self, options: list[str], variables: dict[str, Any]) -> dict[str, Any]:
-        """cluster_* as this task sees them: role defaults, play variables and the inventory."""
-        settings = {name: self._templar.template(variables[name]) for name in options if name.startswith("cluster_") and name in variables}
-        state = settings.get("cluster_state_dir") or ""
-        if state:
-            settings["cluster_state_dir"] = str(Path(variables.get("inventory_dir") or ".", Path(state).expanduser()).resolve())
-        return settings
-
-    def _authority_errors(self, state_dir: str, variables: dict[str, Any]) -> list[Any]:
-        try:
-            from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ca import authority_errors
-        except ImportError as error:
-            raise AnsibleError(f"The control node's Python needs the package cryptography: {error}") from error
-        passphrase = variables.get("pki_passphrase") or ""
-        return authority_errors(Path(state_dir, "pki"), datetime.now(timezone.utc), str(self._templar.template(passphrase)))

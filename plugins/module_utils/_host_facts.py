@@ -3,7 +3,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What the cluster role must know about one host, read from /proc, /sys and files without a subprocess.
 
-Private to this collection. Kept free of anything newer than Python 3.8, so that a host with too old a Python can say so.
+Private to this collection. Free of anything newer than Python 3.8, so that a host with too old a Python can say so.
 """
 
 from __future__ import annotations
@@ -18,18 +18,21 @@ import socket
 import struct
 import sys
 import time
-from typing import Any, Dict, Iterable, List, Optional, Set, Tuple
+from collections.abc import Iterable
+from typing import Any
 
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+FAMILIES = {"Debian": {"debian", "ubuntu"}, "RedHat": {"rhel", "fedora", "centos"}}
 STATE_DIR = "var/lib/selfhosted-kubernetes/components"
 DISK_PATHS = ("/var/lib", "/usr/local")
 STUB_RESOLVER = "127.0.0.53"
 REAL_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 SIOCGIFCONF = 0x8912
-TCP_LISTEN, UDP_UNCONNECTED = "0A", "07"
+# File of /proc/net, protocol, and the state (include/net/tcp_states.h) of a socket that waits: TCP_LISTEN, TCP_CLOSE.
+SOCKETS = (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07"))
 
 
-def gather(address: str = "", root: str = "/") -> Dict[str, Any]:
+def gather(address: str = "", root: str = "/") -> dict[str, Any]:
     """All facts of this host; ``root`` is another file tree for tests."""
     release = os_release(_read(root, "etc/os-release"))
     return {
@@ -63,13 +66,13 @@ def _read(root: str, path: str) -> str:
         return ""
 
 
-def os_release(text: str) -> Dict[str, str]:
+def os_release(text: str) -> dict[str, str]:
     """Family, distribution and version from os-release(5)."""
     values = dict(re.findall(r"""^([A-Z_]+)=["']?(.*?)["']?\s*$""", text, flags=re.MULTILINE))
     name = values.get("ID", "")
     like = {name, *values.get("ID_LIKE", "").split()}
-    families = [family for family, names in (("Debian", {"debian", "ubuntu"}), ("RedHat", {"rhel", "fedora", "centos"})) if like & names]
-    return {"os_family": families[0] if families else name, "distribution": name, "distribution_version": values.get("VERSION_ID", "")}
+    family = next((family for family, names in FAMILIES.items() if like & names), name)
+    return {"os_family": family, "distribution": name, "distribution_version": values.get("VERSION_ID", "")}
 
 
 def swap_bytes(text: str) -> int:
@@ -92,7 +95,7 @@ def disk_free(root: str, path: str) -> int:
     return stat.f_bavail * stat.f_frsize
 
 
-def versions(root: str) -> Dict[str, str]:
+def versions(root: str) -> dict[str, str]:
     """Version of each component that this collection has installed."""
     found = {}
     for path in sorted(glob.glob(_path(root, STATE_DIR + "/*.json"))):
@@ -105,7 +108,7 @@ def versions(root: str) -> Dict[str, str]:
     return found
 
 
-def systemd_version(root: str) -> Optional[str]:
+def systemd_version(root: str) -> str | None:
     """Version of the running systemd, None when the host was booted with something else."""
     if not os.path.isdir(_path(root, "run/systemd/system")):
         return None
@@ -119,18 +122,22 @@ def systemd_version(root: str) -> Optional[str]:
 
 def resolv_conf(root: str) -> str:
     """The resolver file with real servers in it: pods cannot reach the host's local stub."""
-    stub = re.search(r"^nameserver\s+%s\s*$" % re.escape(STUB_RESOLVER), _read(root, "etc/resolv.conf"), flags=re.MULTILINE)
-    return REAL_RESOLV_CONF if stub and os.path.exists(_path(root, REAL_RESOLV_CONF)) else "/etc/resolv.conf"
+    servers = re.findall(r"^nameserver\s+(\S+)", _read(root, "etc/resolv.conf"), flags=re.MULTILINE)
+    return (
+        REAL_RESOLV_CONF
+        if STUB_RESOLVER in servers and os.path.exists(_path(root, REAL_RESOLV_CONF))
+        else "/etc/resolv.conf"
+    )
 
 
-def interface(root: str, address: str) -> Dict[str, Any]:
+def interface(root: str, address: str) -> dict[str, Any]:
     """Name and MTU of the interface that carries an address, None when none does."""
     name = dict(interface_addresses()).get(address)
     text = _read(root, "sys/class/net/%s/mtu" % name).strip() if name else ""
     return {"interface": name, "mtu": int(text) if text else None}
 
 
-def interface_addresses() -> Iterable[Tuple[str, str]]:
+def interface_addresses() -> Iterable[tuple[str, str]]:
     """(IPv4 address, interface) of this host; secondary addresses too."""
     entry = 40 if struct.calcsize("P") == 8 else 32  # struct ifreq
     buffer = array.array("B", bytes(1024 * entry))
@@ -142,16 +149,16 @@ def interface_addresses() -> Iterable[Tuple[str, str]]:
         yield socket.inet_ntoa(item[20:24]), item[:16].split(b"\0", 1)[0].decode().split(":")[0]
 
 
-def listeners(root: str) -> List[Dict[str, Any]]:
-    """TCP listeners and unconnected UDP sockets with the program that holds each (None: the kernel, or not visible without root)."""
+def listeners(root: str) -> list[dict[str, Any]]:
+    """TCP listeners and unconnected UDP sockets with the program of each (None: the kernel's, or not visible)."""
     sockets = []
-    for proto, path, state in (("tcp", "tcp", TCP_LISTEN), ("tcp", "tcp6", TCP_LISTEN), ("udp", "udp", UDP_UNCONNECTED), ("udp", "udp6", UDP_UNCONNECTED)):
+    for path, proto, state in SOCKETS:
         sockets += parse_sockets(_read(root, "proc/net/" + path), proto, state)
     programs = socket_programs(root, {inode for _listener, inode in sockets if inode != "0"})
     return [{**listener, "process": programs.get(inode)} for listener, inode in sockets]
 
 
-def parse_sockets(text: str, proto: str, state: str) -> List[Tuple[Dict[str, Any], str]]:
+def parse_sockets(text: str, proto: str, state: str) -> list[tuple[dict[str, Any], str]]:
     """(listener, inode) of each line of /proc/net/{tcp,udp}{,6} in a state."""
     found = []
     for line in text.splitlines()[1:]:
@@ -172,10 +179,10 @@ def decode_address(text: str) -> str:
     return socket.inet_ntop(socket.AF_INET6, raw)
 
 
-def socket_programs(root: str, inodes: Iterable[str]) -> Dict[str, str]:
+def socket_programs(root: str, inodes: Iterable[str]) -> dict[str, str]:
     """Program (name of its executable) by socket inode; it stops as soon as all are known."""
     wanted = {"socket:[%s]" % inode: inode for inode in inodes}
-    found: Dict[str, str] = {}
+    found: dict[str, str] = {}
     for process in sorted(glob.glob(_path(root, "proc/[0-9]*")), key=lambda path: int(os.path.basename(path))):
         if not wanted:
             break
@@ -186,7 +193,7 @@ def socket_programs(root: str, inodes: Iterable[str]) -> Dict[str, str]:
     return found
 
 
-def descriptors(process: str) -> Set[str]:
+def descriptors(process: str) -> set[str]:
     """What the open file descriptors of a process point at."""
     try:
         return {_link(entry.path) for entry in os.scandir(process + "/fd")}

@@ -1,4 +1,4 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Inventory in, list of errors or derived values out: pure functions behind the cluster action. Private to this collection."""
+"""Inventory in, errors or derived values out: pure functions behind the cluster action. Private to this collection."""

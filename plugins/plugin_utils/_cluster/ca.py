@@ -10,33 +10,42 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from .certificates import AUTHORITIES
 from .model import Error
 
-REPLACE = "put a valid authority there, or move certificate and key away to have a new one made (all certificates below it are issued again)"
+PASSPHRASE = "pki_passphrase"
+REPLACE = "put a valid CA there, or move it away to have a new one made (which issues all its certificates again)"
 
 
 def authority_errors(pki_dir: Path, now: datetime, passphrase: str = "") -> list[Error]:
     """Errors of all authorities that exist; those that do not will be made."""
-    paths = (pki_dir / "ca" / f"{name}.crt" for name in AUTHORITIES)
+    paths = [pki_dir / "ca" / f"{name}.crt" for name in AUTHORITIES]
     return [error for path in paths if path.exists() for error in _check(path, now, passphrase)]
 
 
 def _check(path: Path, now: datetime, passphrase: str) -> Iterator[Error]:
+    where = str(path)
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
     except (OSError, ValueError) as error:
-        yield Error(str(path), f"it cannot be read as a certificate ({error})", REPLACE)
+        yield Error(f"it cannot be read as a certificate ({error})", REPLACE, where)
         return
-    if now > certificate.not_valid_after_utc:
-        yield Error(str(path), f"this CA has expired on {certificate.not_valid_after_utc:%Y-%m-%d}", REPLACE)
-    if now < certificate.not_valid_before_utc:
-        yield Error(str(path), f"this CA is not valid before {certificate.not_valid_before_utc:%Y-%m-%d %H:%M} UTC", "set the control node's clock, or wait")
+    begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
+    if now > end:
+        yield Error(f"this CA expired on {end:%Y-%m-%d}", REPLACE, where)
+    if now < begin:
+        yield Error(
+            f"this CA is not valid before {begin:%Y-%m-%d %H:%M} UTC", "correct the control node's clock", where
+        )
     if not _is_authority(certificate):
-        yield Error(str(path), "this certificate is not a CA (basicConstraints)", REPLACE)
-    yield from _check_key(path.with_suffix(".key"), certificate, passphrase)
+        yield Error("this certificate is not that of a CA (basicConstraints)", REPLACE, where)
+    key = path.with_suffix(".key")
+    # A key may be kept elsewhere while nothing has to be issued; the pki role says so when it needs it.
+    if key.exists():
+        yield from _check_key(key, certificate, passphrase)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -47,18 +56,19 @@ def _is_authority(certificate: x509.Certificate) -> bool:
 
 
 def _check_key(path: Path, certificate: x509.Certificate, passphrase: str) -> Iterator[Error]:
-    """A key may be kept elsewhere while nothing has to be issued; the pki role says so when it needs it."""
-    if not path.exists():
-        return
     data = path.read_bytes()
-    # A plain key is read without the passphrase, which may have been set only now.
     encrypted = b"ENCRYPTED" in data
     try:
         key = load_pem_private_key(data, passphrase.encode() if encrypted else None)
     except (TypeError, ValueError):
-        fix = "set the passphrase variable of the pki role to the one that it was made with" if encrypted else REPLACE
-        yield Error(str(path), "this CA key cannot be opened" + (" with the passphrase given" if encrypted else ""), fix)
+        if encrypted:
+            yield Error("the passphrase does not open this CA key", f"set {PASSPHRASE} to the right one", str(path))
+        else:
+            yield Error("it cannot be read as a private key", REPLACE, str(path))
         return
-    spki = (Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    if key.public_key().public_bytes(*spki) != certificate.public_key().public_bytes(*spki):
-        yield Error(str(path), f"this CA key does not belong to {path.with_suffix('.crt').name}", REPLACE)
+    if _public(key) != _public(certificate):
+        yield Error(f"this CA key does not belong to {path.with_suffix('.crt').name}", REPLACE, str(path))
+
+
+def _public(owner: PrivateKeyTypes | x509.Certificate) -> bytes:
+    return owner.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)

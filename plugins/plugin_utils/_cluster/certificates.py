@@ -11,7 +11,12 @@ from typing import Any
 
 from .model import Host, Inventory, address
 
-AUTHORITIES = {"kubernetes": "kubernetes-ca", "etcd": "etcd-ca", "front-proxy": "front-proxy-ca", "outside": "outside-ca"}
+AUTHORITIES = {
+    "kubernetes": "kubernetes-ca",
+    "etcd": "etcd-ca",
+    "front-proxy": "front-proxy-ca",
+    "outside": "outside-ca",
+}
 LOOPBACK = ["127.0.0.1", "::1"]
 CLIENT, SERVER, BOTH = ["client"], ["server"], ["server", "client"]
 SUPERUSERS = ["system:masters"]
@@ -35,13 +40,22 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
     api_dns, api_ip = _api_names(inventory, api_host, service_address)
     certificates = [
         Certificate("admin", "kubernetes", "kubernetes-admin", CLIENT, SUPERUSERS),
-        Certificate("metrics-server", "kubernetes", "metrics-server", SERVER, dns=["metrics-server", "metrics-server.kube-system", "metrics-server.kube-system.svc"]),
+        Certificate(
+            "metrics-server",
+            "kubernetes",
+            "metrics-server",
+            SERVER,
+            dns=["metrics-server", "metrics-server.kube-system", "metrics-server.kube-system.svc"],
+        ),
     ]
     for host in inventory.hosts.values():
         if inventory.within(host.name, "etcd"):
             certificates += _etcd(host)
         if inventory.within(host.name, "masters"):
-            certificates += [Certificate(f"{host.name}/apiserver", "kubernetes", "kube-apiserver", SERVER, dns=api_dns, ip=api_ip), *_master(host)]
+            certificates += [
+                Certificate(f"{host.name}/apiserver", "kubernetes", "kube-apiserver", SERVER, dns=api_dns, ip=api_ip),
+                *_master(host),
+            ]
         if inventory.is_node(host.name):
             certificates += _node(host)
         if inventory.within(host.name, "outside"):
@@ -81,7 +95,9 @@ def _etcd(host: Host) -> Iterator[Certificate]:
 
 def _master(host: Host) -> Iterator[Certificate]:
     yield Certificate(f"{host.name}/apiserver-etcd-client", "etcd", "kube-apiserver-etcd-client", CLIENT)
-    yield Certificate(f"{host.name}/apiserver-kubelet-client", "kubernetes", "kube-apiserver-kubelet-client", CLIENT, SUPERUSERS)
+    yield Certificate(
+        f"{host.name}/apiserver-kubelet-client", "kubernetes", "kube-apiserver-kubelet-client", CLIENT, SUPERUSERS
+    )
     yield Certificate(f"{host.name}/front-proxy-client", "front-proxy", "front-proxy-client", CLIENT)
     yield Certificate(f"{host.name}/kube-addons", "kubernetes", "kube-addons", CLIENT, SUPERUSERS)
     for component in ("kube-controller-manager", "kube-scheduler"):

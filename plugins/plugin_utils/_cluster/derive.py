@@ -10,11 +10,9 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .certificates import plan
-from .model import GROUPS, Inventory, endpoint
+from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, endpoint
 
-API_PORT = 6443
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
-DNS_INDEX = 10
 MTU = 1500  # Ethernet's, for a host that was not asked.
 VXLAN_OVERHEAD = 50
 NODES = ("masters", "workers")
@@ -145,13 +143,17 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
 
 def components(inventory: Inventory, name: str) -> list[str]:
     """Roles of a host, in the order in which they are applied."""
-    return [role for role, groups in COMPONENTS if inventory.within(name, *groups) and (role != "keepalived" or inventory.settings.vip)]
+    return [
+        role
+        for role, groups in COMPONENTS
+        if inventory.within(name, *groups) and (role != "keepalived" or inventory.settings.vip)
+    ]
 
 
 def api_endpoint(inventory: Inventory) -> tuple[str, int]:
     """Where clients outside find the API: as set, the virtual address, the first outside host's load balancer."""
     given = inventory.settings.endpoint or inventory.settings.vip
-    return endpoint(given, API_PORT) or (inventory.hosts[inventory.groups["outside"][0]].address, API_PORT)
+    return endpoint(given) or (inventory.hosts[inventory.groups["outside"][0]].address, API_PORT)
 
 
 def _members(inventory: Inventory, group: str) -> list[Member]:

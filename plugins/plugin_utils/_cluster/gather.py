@@ -5,9 +5,11 @@
 
 from __future__ import annotations
 
+import os
 from collections import defaultdict
 from collections.abc import Mapping
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from .model import GROUPS, Error, Host, Inventory, Settings
@@ -17,12 +19,14 @@ ROLE = "cluster"
 PER_HOST = "cluster_host_ip"
 # Values that name these can only be evaluated later, by the component that uses them.
 LATER = ("cluster_derived", "cluster_artifacts")
+MISSING = object()
+Variables = Mapping[str, Any]
 
 
 class Gatherer:
     """Reads each host's variables once and collects what is wrong with names, types and templates."""
 
-    def __init__(self, specs: Specs, groups: Mapping[str, list[str]], hostvars: Mapping[str, Mapping[str, Any]]) -> None:
+    def __init__(self, specs: Specs, groups: Mapping[str, list[str]], hostvars: Mapping[str, Variables]) -> None:
         self.errors: list[Error] = []
         self._specs = specs
         self._hostvars = hostvars
@@ -33,58 +37,65 @@ class Gatherer:
         self._users: dict[str, list[str]] = defaultdict(list)
         self._settings = [name for name, role in specs.owner.items() if role == ROLE and name != PER_HOST]
 
-    def inventory(self, settings: Mapping[str, Any], supported_versions: list[str]) -> Inventory:
-        """The inventory; ``settings`` are the cluster_* variables as the running task sees them, defaults included."""
+    def inventory(self, settings: Variables, base: Path, supported_versions: list[str]) -> Inventory:
+        """The inventory; settings are cluster_* as the running task sees them, base is where a relative path begins."""
         hosts = {name: self._host(name) for name in dict.fromkeys(chain(*self._groups.values()))}
         self.errors += unknown_names(self._specs, self._users)
         self.errors += (error for variable in self._settings if (error := _differs(variable, hosts)))
-        return Inventory(self._typed(settings), self._groups, hosts, supported_versions, self._other_groups)
+        typed = self._typed(settings, base)
+        return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups)
 
     def _host(self, name: str) -> Host:
         variables = self._hostvars[name]  # Costly: merges all of the host's variables.
         values = {}
         for variable in variables:
             self._users[variable].append(name)
-            if variable in self._specs.options:
-                value = self._value(variables, variable, name)
-                if value is not None:
-                    values[variable] = value
-        address = values.get(PER_HOST) or (plain(variables["ansible_host"]) if "ansible_host" in variables else name)
-        return Host(name, str(address), values, plain(variables["cluster_host"]) if "cluster_host" in variables else {})
+            if variable in self._specs.options and (value := self._value(variables, variable, name)) is not None:
+                values[variable] = value
+        address = values.get(PER_HOST) or self._evaluated(variables, "ansible_host", name, name)
+        return Host(name, str(address), values, self._evaluated(variables, "cluster_host", name, {}))
 
-    def _value(self, variables: Mapping[str, Any], variable: str, host: str) -> Any:
-        """A variable's value in its type; None when it has none, which is then reported."""
+    def _evaluated(self, variables: Variables, variable: str, host: str, default: Any) -> Any:
+        """A variable's value; the default when there is none, or none that can be had, which is then reported."""
         try:
-            given = plain(variables[variable])
+            return plain(variables[variable]) if variable in variables else default
         except Exception as error:  # Templates raise whatever the filters in them raise.
             if not any(name in str(error) for name in LATER):
-                self.errors.append(Error(variable, f"it cannot be evaluated: {' '.join(str(error).split())}", "correct the template", host))
+                problem = f"it cannot be evaluated: {' '.join(str(error).split())}"
+                self.errors.append(Error(problem, "correct the template", variable, host))
+            return default
+
+    def _value(self, variables: Variables, variable: str, host: str) -> Any:
+        """A variable's value in its type; None when it has none, which is then reported."""
+        given = self._evaluated(variables, variable, host, MISSING)
+        if given is MISSING:
             return None
         value, problem = self._types.check(variable, given)
         if problem:
             self.errors.append(self._types.error(variable, problem, host))
         return value
 
-    def _typed(self, settings: Mapping[str, Any]) -> Settings:
+    def _typed(self, settings: Variables, base: Path) -> Settings:
         """Settings in their types; the default stands in for a wrong one, so that what else is wrong can be found."""
-        values = {}
-        for name in self._settings:
-            value, problem = self._types.check(name, plain(settings[name])) if name in settings else (self._specs.default(name), "")
-            if problem and not any(error.subject == name for error in self.errors):
-                self.errors.append(self._types.error(name, problem))
-            values[name.removeprefix(f"{ROLE}_")] = self._specs.default(name) if problem else value
-        return Settings(**values)
+        reported = {error.subject for error in self.errors}
+        values = {name: self._value(settings, name, "") for name in self._settings}
+        # The task sees the variables of one of the hosts, whose errors are known already.
+        self.errors = [error for error in self.errors if error.host or error.subject not in reported]
+        values = {name: self._specs.default(name) if value is None else value for name, value in values.items()}
+        if state := values["cluster_state_dir"]:
+            values["cluster_state_dir"] = os.path.normpath(base / state)
+        return Settings(**{name.removeprefix(f"{ROLE}_"): value for name, value in values.items()})
 
 
 def _differs(variable: str, hosts: Mapping[str, Host]) -> Error | None:
     """A cluster has one value of each setting."""
-    values: dict[str, list[str]] = {}
+    values: dict[str, list[str]] = defaultdict(list)
     for host in hosts.values():
-        values.setdefault(repr(host.variables[variable]) if variable in host.variables else "not set", []).append(host.name)
+        values[repr(host.variables.get(variable, "not set"))].append(host.name)
     if len(values) < 2:
         return None
-    listed = "; ".join(f"{value} on {', '.join(names[:3])}{' …' if names[3:] else ''}" for value, names in values.items())
-    return Error(variable, f"it is not the same on all hosts ({listed})", "set it once, for all of them (group_vars/all.yml)")
+    listed = "; ".join(f"{value} on {', '.join(names[:3])}{' …' * bool(names[3:])}" for value, names in values.items())
+    return Error(f"it is not the same on all hosts ({listed})", "set it once, in group_vars/all.yml", variable)
 
 
 def plain(value: Any) -> Any:

@@ -12,14 +12,17 @@ from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
 GROUPS = ("etcd", "masters", "workers", "outside")
+API_PORT = 6443
+DNS_INDEX = 10  # The cluster's DNS has the tenth service address, as everywhere.
+NAMED = 8  # Hosts named in one error.
 
 
 class Error(NamedTuple):
-    """One thing that is wrong: where, what, and what to do about it."""
+    """What is wrong and what to do about it; where: a variable, group or file, a host, or a variable on a host."""
 
-    subject: str
     problem: str
     fix: str
+    subject: str = ""
     host: str = ""
 
 
@@ -28,14 +31,13 @@ def report(errors: Iterable[Error]) -> list[str]:
     hosts: dict[tuple[str, str, str], dict[str, None]] = {}
     for error in errors:
         hosts.setdefault(error[:3], {}).update({error.host: None} if error.host else {})
-    return [f"{_where(subject, list(names))}: {problem}; {fix}" for (subject, problem, fix), names in hosts.items()]
+    return [f"{_where(subject, list(names))}: {problem}; {fix}" for (problem, fix, subject), names in hosts.items()]
 
 
 def _where(subject: str, hosts: list[str]) -> str:
-    if not hosts:
-        return subject
-    named = ", ".join(hosts[:8]) + (f" and {len(hosts) - 8} more" if len(hosts) > 8 else "")
-    return f"{subject} ({named})" if subject else named
+    more = f" and {len(hosts) - NAMED} more" if len(hosts) > NAMED else ""
+    named = ", ".join(hosts[:NAMED]) + more
+    return f"{subject} ({named})" if subject and hosts else subject or named
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,7 @@ class Settings:
 
 @dataclass(frozen=True)
 class Host:
-    """One host: its public variables with defaults filled in, and what host_facts saw there (nothing: not asked in this run)."""
+    """One host: its public variables and what host_facts saw there (nothing: not asked in this run)."""
 
     name: str
     address: str
@@ -107,7 +109,11 @@ class Inventory:
 
     def answered(self) -> list[Host]:
         """Hosts of this run that answered."""
-        return [host for host in self.hosts.values() if host.facts and not (host.facts.get("unreachable") or host.facts.get("failed"))]
+        return [
+            host
+            for host in self.hosts.values()
+            if host.facts and not (host.facts.get("unreachable") or host.facts.get("failed"))
+        ]
 
 
 def network(text: str) -> IPv4Network | None:
@@ -126,9 +132,9 @@ def address(text: str) -> IPv4Address | None:
         return None
 
 
-def endpoint(text: str, port: int) -> tuple[str, int] | None:
+def endpoint(text: str) -> tuple[str, int] | None:
     """``host`` or ``host:port`` in its parts, None when it is neither."""
     host, _colon, given = text.partition(":")
     if not host or "/" in host or (_colon and not given.isdigit()):
         return None
-    return host, int(given or port)
+    return host, int(given or API_PORT)

@@ -20,6 +20,7 @@ from .model import Error
 OURS = {"cluster_derived", "cluster_host", "cluster_artifacts"}
 # A name without one of our prefixes is only refused when it is nearly one of ours: kublet_config, not host_disks.
 NEARLY = 0.92
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML document, empty when there is no such file."""
     if not path.is_file():
         return {}
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader)) or {}
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}  # noqa: S506 (it is a safe loader)
 
 
 def kubernetes_versions(roles: Path) -> list[str]:
@@ -71,9 +72,13 @@ def unknown_names(specs: Specs, names: Mapping[str, Iterable[str]]) -> Iterable[
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
         nearest = difflib.get_close_matches(name, public, 1, 0.6 if prefix else NEARLY)
         if prefix or nearest:
-            why = f"no role has such a variable (names with {prefix} are reserved)" if prefix else "no role has such a variable"
+            why = (
+                f"no role has such a variable (names with {prefix} are reserved)"
+                if prefix
+                else "no role has such a variable"
+            )
             fix = f"did you mean {nearest[0]}?" if nearest else "remove or rename it"
-            yield from (Error(name, why, fix, host) for host in hosts)
+            yield from (Error(why, fix, name, host) for host in hosts)
 
 
 class TypeChecker:
@@ -99,10 +104,12 @@ class TypeChecker:
         if not result.error_messages:
             return result.validated_parameters[name], ""
         secret = bool(spec.get("no_log"))
-        return None, "its value does not fit" if secret else "; ".join(result.error_messages).replace(f"argument '{name}' ", "it ", 1)
+        return None, "its value does not fit" if secret else "; ".join(result.error_messages).replace(
+            f"argument '{name}' ", "it ", 1
+        )
 
     def error(self, name: str, problem: str, host: str = "") -> Error:
         """The error for a problem found by check."""
-        spec = self.specs.options[name]
-        wanted = f"{spec.get('type', 'str')} of {spec['elements']}" if "elements" in spec else spec.get("type", "str")
-        return Error(name, problem, f"give it a value of type {wanted} (see ansible-doc -t role selfhosted.kubernetes.{self.specs.owner[name]})", host)
+        spec, role = self.specs.options[name], self.specs.owner[name]
+        wanted = spec.get("type", "str") + (f" of {spec['elements']}" if "elements" in spec else "")
+        return Error(problem, f"give it a {wanted} (see ansible-doc -t role selfhosted.kubernetes.{role})", name, host)

@@ -8,10 +8,11 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from .model import Error, Inventory
+from .model import Error, Host, Inventory
 
 VARIABLE = "cluster_kubernetes_version"
-# How many minors each may be behind (kubernetes.io, version skew policy): the control plane goes one at a time; a node that missed upgrades may catch up.
+# How many minors each may be behind the new version (kubernetes.io, version skew policy): the control plane goes one
+# at a time; a node that missed upgrades may catch up.
 BEHIND = {"kube-apiserver": 1, "kube-controller-manager": 1, "kube-scheduler": 1, "kubelet": 3, "kube-proxy": 3}
 
 
@@ -21,29 +22,34 @@ def minor(version: str) -> tuple[int, int] | None:
     return (int(match[1]), int(match[2])) if match else None
 
 
-def version_errors(inventory: Inventory) -> Iterator[Error]:
-    """The version is one of the lock's, not older than what runs, and skips no minor."""
-    wanted, supported = inventory.settings.kubernetes_version, inventory.supported_versions
-    if wanted not in supported:
-        fix = f"choose one of {', '.join(supported)}" if supported else "install the collection again: its roles/artifacts/files/lock.yml lists no version"
-        yield Error(VARIABLE, f"{wanted} is not a version this collection has artifacts for", fix)
+def supported(cluster: Inventory) -> Iterator[Error]:
+    """The version is one of the lock file's."""
+    wanted, known = cluster.settings.kubernetes_version, cluster.supported_versions
+    if wanted not in known:
+        missing = "install the collection again: its lock file (roles/artifacts/files/lock.yml) lists no version"
+        yield Error(f"{wanted} is not supported", f"choose one of {', '.join(known)}" if known else missing, VARIABLE)
+
+
+def no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """The version is not older than what runs, and skips no minor."""
+    wanted = cluster.settings.kubernetes_version
     target = minor(wanted)
-    if target is None:
-        return
-    for host in inventory.answered():
-        installed = host.facts.get("versions", {})
-        for component, behind in BEHIND.items():
-            running = minor(str(installed.get(component, "")))
-            if running is None:
-                continue
-            what = f"{component} {installed[component]} runs"
-            if running > target:
-                yield Error(VARIABLE, f"{what} and {wanted} is older", "keep the minor version that runs: Kubernetes cannot go back to an older one", host.name)
-            elif running[0] != target[0] or target[1] - running[1] > behind:
-                yield Error(VARIABLE, f"{what} and {wanted} skips a minor version", f"go to {_next(running, supported)} first", host.name)
+    for component, behind in BEHIND.items():
+        installed = str(host.facts["versions"].get(component, ""))
+        running = minor(installed)
+        if running is None or target is None:
+            continue
+        if running > target:
+            fix = "keep the minor version that runs: Kubernetes cannot go back to an older one"
+            yield Error(f"{component} {installed} runs, {wanted} is older", fix, VARIABLE)
+        elif running[0] != target[0] or target[1] - running[1] > behind:
+            fix = f"go to {_next(running, cluster.supported_versions)} first"
+            yield Error(f"{component} {installed} runs, {wanted} skips a minor version", fix, VARIABLE)
 
 
-def _next(running: tuple[int, int], supported: list[str]) -> str:
+def _next(running: tuple[int, int], supported_versions: list[str]) -> str:
+    """The newest version of the following minor, as far as we know it."""
     following = (running[0], running[1] + 1)
-    known = [version for version in supported if minor(version) == following]
-    return max(known, key=lambda version: [int(part) for part in re.findall(r"\d+", version)], default=f"{following[0]}.{following[1]}")
+    known = [version for version in supported_versions if minor(version) == following]
+    patches = {version: [int(part) for part in re.findall(r"\d+", version)] for version in known}
+    return max(known, key=patches.__getitem__, default=f"{following[0]}.{following[1]}")

@@ -1,0 +1,75 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ports of our components, and who may hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any, NamedTuple
+
+from .derive import components
+from .model import Error, Host, Inventory
+
+ANY, LOCAL = "0.0.0.0", "127.0.0.1"  # noqa: S104 (compared, never bound)
+
+
+class Port(NamedTuple):
+    """A port that a role's component listens on, the addresses it binds, and the variable that moves it."""
+
+    role: str
+    number: int
+    process: str
+    bind: str = ANY
+    variable: str = ""
+    proto: str = "tcp"
+    group: str = ""
+
+
+PORTS = (
+    Port("etcd", 2379, "etcd"),
+    Port("etcd", 2380, "etcd"),
+    Port("etcd", 2381, "etcd", LOCAL),
+    Port("kube_apiserver", 6443, "kube-apiserver"),
+    Port("kube_controller_manager", 10257, "kube-controller-manager", ANY, "kube_controller_manager_flags.secure-port"),
+    Port("kube_scheduler", 10259, "kube-scheduler", ANY, "kube_scheduler_flags.secure-port"),
+    Port("loadbalancer", 7443, "haproxy", LOCAL),
+    Port("loadbalancer", 6443, "haproxy", group="outside"),
+    Port("kubelet", 10250, "kubelet", ANY, "kubelet_config.port"),
+    Port("kubelet", 10248, "kubelet", LOCAL, "kubelet_config.healthzPort"),
+    Port("kube_proxy", 10249, "kube-proxy", LOCAL),
+    Port("kube_proxy", 10256, "kube-proxy"),
+    Port("overlay", 10263, "flanneld"),
+    Port("overlay", 8472, "flanneld", ANY, "overlay_vxlan_port", "udp"),
+    Port("artifact_store", 8444, "nginx", ANY, "artifact_store_port"),
+    Port("registry", 5000, "registry", ANY, "registry_port"),
+)
+
+
+def ports_free(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """No port of ours is held by another program."""
+    ours: dict[tuple[str, str], list[Port]] = {}
+    for port in _ports(host, cluster):
+        ours.setdefault((port.proto, str(host.value(port.variable, port.number))), []).append(port)
+    for listener in host.facts["listeners"]:
+        for port in ours.get((listener["proto"], str(listener["port"])), []):
+            if _foreign(listener, port):
+                holder = f"{listener['process'] or 'a program that cannot be seen'} on {listener['address']}"
+                fix = "stop that program" + (f", or set {port.variable}" if port.variable else "")
+                yield Error(f"port {listener['port']}/{port.proto} of {port.role} is taken by {holder}", fix)
+
+
+def _ports(host: Host, cluster: Inventory) -> Iterator[Port]:
+    roles = components(cluster, host.name)
+    yield from (
+        port for port in PORTS if port.role in roles and (not port.group or cluster.within(host.name, port.group))
+    )
+
+
+def _foreign(listener: dict[str, Any], port: Port) -> bool:
+    """Whether the listener is another's and would keep ours from listening."""
+    meets = any(ip_address(one).is_unspecified for one in (listener["address"], port.bind))
+    # VXLAN's socket belongs to the kernel, which shares it between devices.
+    kernel = listener["process"] is None and port.proto == "udp"
+    return (meets or listener["address"] == port.bind) and listener["process"] != port.process and not kernel
