@@ -49,8 +49,9 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Fail once with everything that is wrong, or answer with the derived values."""
         super().run(tmp, task_vars)
-        variables = TaskVariables(self._templar, task_vars or {})
-        gatherer = Gatherer(load(ROLES), variables["groups"], variables["hostvars"])
+        given = task_vars or {}
+        variables = TaskVariables(self._templar, given)
+        gatherer = Gatherer(load(ROLES), given["groups"], given["hostvars"])
         base = Path(variables.get("inventory_dir") or Path.cwd())
         inventory = gatherer.inventory(variables, base, kubernetes_versions(ROLES))
         errors = [*gatherer.errors, *validate(inventory)]

@@ -38,23 +38,92 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-os_family: {description: Family of distributions (Debian or RedHat) or the distribution's own id, type: str, returned: success, sample: Debian}
-distribution: {description: ID of os-release(5), type: str, returned: success, sample: debian}
-distribution_version: {description: VERSION_ID of os-release(5), type: str, returned: success, sample: "12"}
-architecture: {description: amd64, arm64, or the kernel's own name, type: str, returned: success, sample: amd64}
-python: {description: Version of the Python that runs modules, type: str, returned: success, sample: 3.11.2}
-swap_bytes: {description: Size of all swap that is on, type: int, returned: success, sample: 0}
-memory_bytes: {description: Memory, type: int, returned: success, sample: 4110876672}
-disk_free: {description: Free bytes below C(/var/lib) and C(/usr/local), type: dict, returned: success, sample: {/var/lib: 21474836480, /usr/local: 21474836480}}
-machine_id: {description: Machine id of systemd, type: str, returned: success, sample: 0f3ad0aa1a2c4a1f8b7f3b9d4d1c2e3f}
-listeners: {description: Sockets that wait for connections or datagrams, type: list, elements: dict, returned: success, sample: [{proto: tcp, address: 0.0.0.0, port: 22, process: sshd}]}
-interface: {description: Interface that carries O(address); null when none does, type: str, returned: success, sample: eth0}
-mtu: {description: MTU of that interface in bytes, type: int, returned: success, sample: 1500}
-cgroup: {description: v1 or v2, type: str, returned: success, sample: v2}
-versions: {description: Version of each installed component, type: dict, returned: success, sample: {kubelet: 1.37.2}}
-systemd: {description: Version of the running systemd; null when the host runs another init, type: str, returned: success, sample: "252"}
-resolv_conf: {description: Resolver configuration with real servers in it, type: str, returned: success, sample: /etc/resolv.conf}
-clock: {description: Host's time and the control node's before and after the call (seconds since 1970), type: dict, returned: success, sample: {host: 2.5, before: 2.1, after: 2.9}}
+os_family:
+  description: Family of distributions (Debian or RedHat) or the distribution's own id
+  type: str
+  returned: success
+  sample: Debian
+distribution:
+  description: ID of os-release(5)
+  type: str
+  returned: success
+  sample: debian
+distribution_version:
+  description: VERSION_ID of os-release(5)
+  type: str
+  returned: success
+  sample: "12"
+architecture:
+  description: amd64, arm64, or the kernel's own name
+  type: str
+  returned: success
+  sample: amd64
+python:
+  description: Version of the Python that runs modules
+  type: str
+  returned: success
+  sample: 3.11.2
+swap_bytes:
+  description: Size of all swap that is on
+  type: int
+  returned: success
+  sample: 0
+memory_bytes:
+  description: Memory
+  type: int
+  returned: success
+  sample: 4110876672
+disk_free:
+  description: Free bytes below C(/var/lib) and C(/usr/local)
+  type: dict
+  returned: success
+  sample: {/var/lib: 21474836480, /usr/local: 21474836480}
+machine_id:
+  description: Machine id of systemd
+  type: str
+  returned: success
+  sample: 0f3ad0aa1a2c4a1f8b7f3b9d4d1c2e3f
+listeners:
+  description: Sockets that wait for connections or datagrams
+  type: list
+  elements: dict
+  returned: success
+  sample: [{proto: tcp, address: 0.0.0.0, port: 22, process: sshd}]
+interface:
+  description: Interface that carries O(address); null when none does
+  type: str
+  returned: success
+  sample: eth0
+mtu:
+  description: MTU of that interface in bytes
+  type: int
+  returned: success
+  sample: 1500
+cgroup:
+  description: v1 or v2
+  type: str
+  returned: success
+  sample: v2
+versions:
+  description: Version of each installed component
+  type: dict
+  returned: success
+  sample: {kubelet: 1.37.2}
+systemd:
+  description: Version of the running systemd; null when the host runs another init
+  type: str
+  returned: success
+  sample: "252"
+resolv_conf:
+  description: Resolver configuration with real servers in it
+  type: str
+  returned: success
+  sample: /etc/resolv.conf
+clock:
+  description: Host's time and the control node's before and after the call (seconds since 1970)
+  type: dict
+  returned: success
+  sample: {host: 2.5, before: 2.1, after: 2.9}
 """
 
 from ansible.module_utils.basic import AnsibleModule

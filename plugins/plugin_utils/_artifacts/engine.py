@@ -1,0 +1,195 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Have every artifact of the lock in the cache, from the first source that has it."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shutil
+import subprocess
+import tarfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from .cache import ArtifactError, Cache
+from .image import write_layout
+from .sources import Bundle, Progress, Release, Source, Unreachable, Wanted
+
+FILES = Path(__file__).resolve().parents[3] / "roles/artifacts/files"
+NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()] if platform.machine() in ("x86_64", "aarch64") else "amd64"
+AnySource = Release | Bundle | Source
+
+
+class Artifacts:
+    """One run: `files` by architecture and name, `images` by name."""
+
+    def __init__(self, options: dict[str, Any], progress: Progress) -> None:
+        self.options = options
+        self.progress = progress
+        self.cache = Cache(options["cache_dir"])
+        self.lock = yaml.safe_load((FILES / "lock.yml").read_text(encoding="utf-8"))
+        self.pins = Path(options["pins"])
+        self.made: list[dict[str, Any]] = []
+        self.missing: list[str] = []
+        self.unreachable: set[str] = set()
+        self.started = time.monotonic()
+
+    # ---- what is wanted
+    def wanted(self) -> list[Wanted]:
+        """Components and image programs for every architecture; crane runs on the control node."""
+        result = []
+        for arch in self.options["architectures"]:
+            for name, component in self.lock["components"].items():
+                version = self.options["kubernetes_version"] if name == "kubernetes" else next(iter(component["versions"]))
+                lock = component["versions"].get(version)
+                if lock is None:
+                    raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {', '.join(component['versions'])}")
+                if name != "crane" or arch == NATIVE:
+                    result.append(Wanted(name, version, arch, lock, lock["programs"]))
+            for name, image in self.lock["images"].items():
+                result.append(Wanted(f"image-{name}", image["ref"].rsplit(":", 1)[1], arch, image, {name: {"package": image["package"]}}))
+        if NATIVE not in self.options["architectures"]:
+            version, lock = next(iter(self.lock["components"]["crane"]["versions"].items()))
+            result.append(Wanted("crane", version, NATIVE, lock, lock["programs"]))
+        return result
+
+    def sources(self) -> list[AnySource]:
+        """In the order in which they are tried."""
+        choice, mirror = self.options["source"], self.options["mirror"]
+        source = Source(FILES / "go")
+        if choice == "source":
+            return [source]
+        if choice == "mirror" or (choice == "auto" and mirror):
+            if not mirror:
+                raise ArtifactError("artifacts_source is `mirror`, but artifacts_mirror is empty: set it to a base URL or to a bundle made by playbooks/bundle.yml")
+            first: AnySource = Release(self.pins, mirror) if "://" in mirror else Bundle(self._unpacked(Path(mirror).expanduser()))
+        else:
+            first = Release(self.pins)
+        return [first, source] if choice == "auto" else [first]
+
+    def _unpacked(self, bundle: Path) -> Path:
+        if bundle.is_dir():
+            return bundle
+        try:
+            folder = self.cache.folder / f"bundle-{int(bundle.stat().st_mtime)}-{bundle.stat().st_size}"
+        except FileNotFoundError as error:
+            raise ArtifactError(f"artifacts_mirror: there is no {bundle}") from error
+        if not folder.exists():
+            temporary = folder.with_name(folder.name + ".new")
+            shutil.rmtree(temporary, ignore_errors=True)
+            try:
+                with tarfile.open(bundle) as archive:
+                    archive.extractall(temporary, filter="data")
+            except (tarfile.TarError, EOFError) as error:
+                raise ArtifactError(f"artifacts_mirror: {bundle} cannot be read to its end ({error}); copy it again") from error
+            temporary.replace(folder)
+        return folder
+
+    # ---- having it
+    def run(self) -> dict[str, Any]:
+        """The facts that roles use."""
+        with self.cache.locked():
+            sources = self.sources()
+            wanted = self.wanted()
+            got = {(item.name, item.arch): self._get(item, sources, position, len(wanted)) for position, item in enumerate(wanted, 1)}
+            files: dict[str, dict[str, Any]] = {arch: {} for arch in {item.arch for item in wanted}}
+            for item in wanted:
+                if not item.name.startswith("image-"):
+                    for name, file in got[item.name, item.arch].items():
+                        files[item.arch][name] = {"sha256": file["sha256"], "size": file["size"], "version": item.version}
+            images = {} if self.missing else {name: self._image(name, image, got) for name, image in self.lock["images"].items()}
+        return {"cache_dir": str(self.cache.folder), "files": files, "images": images}
+
+    def _get(self, wanted: Wanted, sources: list[AnySource], position: int, total: int) -> dict[str, dict[str, Any]]:
+        entries = [(source, f"{wanted.name}-{wanted.version}-{wanted.arch}-{source.name}") for source in sources]
+        recipes = {}
+        for source, entry in entries:
+            try:
+                recipes[entry] = source.recipe(wanted)
+            except Unreachable as error:
+                self._skip(source, error)
+                continue
+            found = self.cache.get(entry, recipes[entry])
+            if found is not None:
+                return found
+        if self.options["check"]:
+            self.missing.append(wanted.title)
+            return {}
+        failures = []
+        for source, entry in entries:
+            if entry not in recipes or (source.name in self.unreachable and len(sources) > 1):
+                continue
+            began = time.monotonic()
+            work = self.cache.work / f"{wanted.name}-{wanted.arch}-{source.name}"
+            work.mkdir()
+            self._say(position, total, wanted, f"from {source.name}")
+            try:
+                made = source.get(wanted, work, lambda text: self._say(position, total, wanted, text))
+            except Unreachable as error:
+                self._skip(source, error)
+                failures.append(str(error))
+                continue
+            files = self.cache.put(entry, recipes[entry], made)
+            shutil.rmtree(work)
+            self.made.append({"name": wanted.title, "source": source.name, "seconds": round(time.monotonic() - began, 1)})
+            return files
+        raise ArtifactError(f"{wanted.title} is to be had from no source: {'; '.join(failures)}. artifacts_source chooses among release, mirror, source and auto")
+
+    def _skip(self, source: AnySource, error: Unreachable) -> None:
+        if source.name not in self.unreachable and "has no release" not in str(error):
+            self.unreachable.add(source.name)
+            self.progress(f"artifacts: {error}; going on with the next source")
+
+    def _say(self, position: int, total: int, wanted: Wanted, text: str) -> None:
+        minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
+        self.progress(f"artifacts: {position} of {total}: {wanted.title}: {', '.join(wanted.programs)}: {text} [{minutes}:{seconds:02d} elapsed]")
+
+    def _image(self, name: str, image: dict[str, Any], got: dict[tuple[str, str], dict[str, dict[str, Any]]]) -> dict[str, Any]:
+        programs = {arch: got[f"image-{name}", arch][name]["sha256"] for arch in self.options["architectures"]}
+        folder = self.cache.folder / "images" / f"{name}-{'-'.join(sha256[:12] for sha256 in programs.values())}"
+        marker = folder / "digest"
+        if not marker.exists():
+            temporary = self.cache.work / f"layout-{name}"
+            digest = write_layout(temporary, image, {arch: self.cache.content / sha256 for arch, sha256 in programs.items()})
+            (temporary / "digest").write_text(digest, encoding="utf-8")
+            folder.parent.mkdir(exist_ok=True)
+            shutil.rmtree(folder, ignore_errors=True)
+            os.replace(temporary, folder)
+        return {"ref": image["ref"], "layout": str(folder), "digest": marker.read_text(encoding="utf-8")}
+
+    # ---- giving it away
+    def bundle(self, target: Path, result: dict[str, Any]) -> int:
+        """Write everything into one tar that `artifacts_mirror` takes; returns its size in bytes."""
+        manifest: dict[str, Any] = {"files": {}}
+        content = set()
+        with self.cache.locked():
+            for item in self.wanted():
+                for source in self.sources():
+                    files = self.cache.get(f"{item.name}-{item.version}-{item.arch}-{source.name}", source.recipe(item))
+                    if files is not None:
+                        manifest["files"][f"{item.name}-{item.version}-{item.arch}"] = {name: file["sha256"] for name, file in files.items()}
+                        content |= {file["sha256"] for file in files.values()}
+                        break
+            (self.cache.work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            temporary = target.with_name(target.name + ".new")
+            with tarfile.open(temporary, "w") as archive:
+                archive.add(self.cache.work / "manifest.json", "manifest.json")
+                archive.add(FILES / "lock.yml", "lock.yml")
+                for sha256 in sorted(content):
+                    archive.add(self.cache.content / sha256, f"sha256/{sha256}")
+            temporary.replace(target)
+        return target.stat().st_size
+
+
+def push(crane: Path, layout: str, target: str, ca: str) -> None:
+    """Push an OCI layout with crane, which trusts the outside CA and nothing else here."""
+    environment = {**os.environ, "SSL_CERT_FILE": ca, "HTTPS_PROXY": "", "https_proxy": "", "NO_PROXY": "*"}
+    done = subprocess.run([str(crane), "push", "--index", layout, target], capture_output=True, text=True, env=environment, check=False)
+    if done.returncode != 0:
+        raise ArtifactError(f"pushing {target} failed: {done.stderr.strip()[-1500:]}")

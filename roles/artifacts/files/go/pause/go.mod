@@ -1,0 +1,3 @@
+module selfhosted.kubernetes/artifacts/pause
+
+go 1.26.0
