@@ -1,0 +1,51 @@
+# The only entry points. Each installs what it needs and can be repeated.
+SHELL := /bin/bash
+LAB ?= lab
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+# Downloads and builds are shared by all checkouts of this machine.
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+INVENTORY := inventories/$(LAB)
+
+.DEFAULT_GOAL := help
+.PHONY: help setup site verify test lint unit package molecule lab lab-destroy bench clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo "  LAB=lab (m1 m2 m3 w1 w2 o1) or LAB=lab-small (m1 w1 w2 o1)"
+
+setup: ## install what the lab and the tests need: packages, dockerd, .venv
+	@scripts/setup.sh
+
+site: ## a cluster in the lab, from nothing or from whatever is there, proved, and what to do next
+	@scripts/site.sh $(LAB)
+
+verify: setup ## prove the lab's cluster again
+	@ansible-playbook -i $(INVENTORY) playbooks/verify.yml
+
+test: ## all that has to pass before a change lands: lint, unit tests, package, scenarios
+	@scripts/test.sh
+
+lint: setup ## ansible-lint, yamllint, ruff, mypy, shellcheck
+	@scripts/lint.sh
+
+unit: setup ## unit tests of plugins and rules of the repository
+	@pytest -q tests/unit
+
+package: setup ## build the collection, install it elsewhere, import it as Galaxy would
+	@scripts/package.sh
+
+molecule: setup ## the scenarios: SCENARIO=default (the HA lab) or component
+	@molecule test --scenario-name $(or $(SCENARIO),default)
+
+lab: setup ## only the lab's machines
+	@ansible-playbook -i $(INVENTORY) playbooks/lab_create.yml
+
+lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster
+	@ansible-playbook playbooks/lab_destroy.yml
+
+bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation
+	@scripts/bench.sh
+
+clean: ## remove what make made in this folder; the artifact cache and docker images stay
+	@if docker info >/dev/null 2>&1 && [ -x .venv/bin/ansible-playbook ]; then ansible-playbook playbooks/lab_destroy.yml; fi
+	@rm -rf .lab .venv .ansible .mypy_cache .ruff_cache .pytest_cache .hypothesis selfhosted-kubernetes-*.tar.gz

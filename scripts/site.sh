@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# `make site`: from a machine with nothing on it to a proved cluster. Repeating it is safe and quick.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+lab=$1
+inventory=inventories/$lab
+[ -d "$inventory" ] || { echo "LAB=$lab: there is no $inventory; there are: $(cd inventories && echo *)"; exit 2; }
+# shellcheck source=scripts/steps.sh
+. scripts/steps.sh
+STEPS_TOTAL=5
+
+kubectl_link() { # the kubectl of this cluster's version, from the artifact cache
+    mkdir -p .lab/bin
+    docker cp -q "m1:/usr/local/bin/kubectl" .lab/bin/kubectl 2>/dev/null || docker cp "m1:/usr/local/bin/kubectl" .lab/bin/kubectl
+}
+
+step "install what is missing" scripts/setup.sh
+step "have every binary and image" ansible-playbook playbooks/artifacts.yml
+step "create the lab's machines" ansible-playbook -i "$inventory" playbooks/lab_create.yml
+step "run playbooks/site.yml" ansible-playbook -i "$inventory" playbooks/site.yml
+kubectl_link
+step "prove the cluster" ansible-playbook -i "$inventory" playbooks/verify.yml
+steps_report
+
+cat <<TEXT
+
+The cluster is up. What next:
+  export KUBECONFIG=$PWD/.lab/kubeconfig PATH=$PWD/.lab/bin:\$PATH
+  kubectl get nodes -o wide
+  ssh -i .lab/id_ed25519 -o UserKnownHostsFile=.lab/known_hosts root@ADDRESS     # any of the machines:
+$(ansible-inventory -i "$inventory" --list 2>/dev/null | python3 -c 'import json, sys
+for name, host in sorted(json.load(sys.stdin)["_meta"]["hostvars"].items()): print("    ", name, host["ansible_host"])')
+  make lab-destroy                                     # when you are done
+TEXT
