@@ -13,7 +13,11 @@ from typing import Any
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
 
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ca import PASSPHRASE, authority_errors
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ca import (
+    PASSPHRASE,
+    USER_CAS,
+    authority_errors,
+)
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import derive
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gather import Gatherer
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import report
@@ -56,10 +60,9 @@ class ActionModule(ActionBase):
         inventory = gatherer.inventory(variables, base, kubernetes_versions(ROLES))
         errors = [*gatherer.errors, *validate(inventory)]
         if inventory.settings.state_dir:
-            passphrase = str(variables.get(PASSPHRASE) or "")
-            errors += authority_errors(
-                Path(inventory.settings.state_dir, "pki"), datetime.now(timezone.utc), passphrase
-            )
+            own, passphrase = (gatherer.setting(variables, name) for name in (USER_CAS, PASSPHRASE))
+            pki_dir = Path(inventory.settings.state_dir, "pki")
+            errors += authority_errors(pki_dir, own, passphrase, datetime.now(timezone.utc))
         if lines := report(errors):
             listed = "\n".join(f"- {line}" for line in lines)
             return {"failed": True, "msg": f"{len(lines)} error(s) in the inventory or on its hosts:\n{listed}"}

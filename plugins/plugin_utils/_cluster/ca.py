@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
@@ -16,17 +17,27 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat,
 from .certificates import AUTHORITIES
 from .model import Error
 
-PASSPHRASE = "pki_passphrase"
+PASSPHRASE, USER_CAS = "pki_ca_passphrase", "pki_user_cas"  # Variables of the pki role.
 REPLACE = "put a valid CA there, or move it away to have a new one made (which issues all its certificates again)"
 
 
-def authority_errors(pki_dir: Path, now: datetime, passphrase: str = "") -> list[Error]:
-    """Errors of all authorities that exist; those that do not will be made."""
-    paths = [pki_dir / "ca" / f"{name}.crt" for name in AUTHORITIES]
-    return [error for path in paths if path.exists() for error in _check(path, now, passphrase)]
+def authority_errors(pki_dir: Path, given: Mapping[str, Any], passphrase: str, now: datetime) -> Iterator[Error]:
+    """Errors of all authorities that exist, ours and the user's own (``given``); those that do not will be made."""
+    for name in AUTHORITIES:
+        crt, key = (pki_dir / "ca" / f"{name}.{kind}" for kind in ("crt", "key"))
+        if crt.exists():
+            yield from _check(crt, key, passphrase, now)
+    for name, pair in given.items():
+        if name not in AUTHORITIES or not isinstance(pair, Mapping) or set(pair) != {"certificate", "key"}:
+            fix = f"give one of {', '.join(AUTHORITIES)} the paths certificate and key"
+            yield Error(f"{name} is not one of our CAs with certificate and key", fix, USER_CAS)
+        elif missing := [path for path in pair.values() if not Path(path).is_file()]:
+            yield Error(f"there is no file {' and no file '.join(missing)}", "correct the path", USER_CAS)
+        else:
+            yield from _check(Path(pair["certificate"]), Path(pair["key"]), passphrase, now)
 
 
-def _check(path: Path, now: datetime, passphrase: str) -> Iterator[Error]:
+def _check(path: Path, key: Path, passphrase: str, now: datetime) -> Iterator[Error]:
     where = str(path)
     try:
         certificate = x509.load_pem_x509_certificate(path.read_bytes())
@@ -37,15 +48,12 @@ def _check(path: Path, now: datetime, passphrase: str) -> Iterator[Error]:
     if now > end:
         yield Error(f"this CA expired on {end:%Y-%m-%d}", REPLACE, where)
     if now < begin:
-        yield Error(
-            f"this CA is not valid before {begin:%Y-%m-%d %H:%M} UTC", "correct the control node's clock", where
-        )
+        yield Error(f"this CA is not valid before {begin:%Y-%m-%d %H:%M} UTC", "correct the clock here", where)
     if not _is_authority(certificate):
         yield Error("this certificate is not that of a CA (basicConstraints)", REPLACE, where)
-    key = path.with_suffix(".key")
     # A key may be kept elsewhere while nothing has to be issued; the pki role says so when it needs it.
     if key.exists():
-        yield from _check_key(key, certificate, passphrase)
+        yield from _check_key(key, path, certificate, passphrase)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -55,7 +63,7 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _check_key(path: Path, certificate: x509.Certificate, passphrase: str) -> Iterator[Error]:
+def _check_key(path: Path, of: Path, certificate: x509.Certificate, passphrase: str) -> Iterator[Error]:
     data = path.read_bytes()
     encrypted = b"ENCRYPTED" in data
     try:
@@ -67,7 +75,7 @@ def _check_key(path: Path, certificate: x509.Certificate, passphrase: str) -> It
             yield Error("it cannot be read as a private key", REPLACE, str(path))
         return
     if _public(key) != _public(certificate):
-        yield Error(f"this CA key does not belong to {path.with_suffix('.crt').name}", REPLACE, str(path))
+        yield Error(f"this CA key does not belong to {of.name}", REPLACE, str(path))
 
 
 def _public(owner: PrivateKeyTypes | x509.Certificate) -> bytes:

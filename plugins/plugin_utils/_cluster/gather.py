@@ -75,23 +75,26 @@ class Gatherer:
             self.errors.append(self._types.error(variable, problem, host))
         return value
 
+    def setting(self, settings: Variables, name: str) -> Any:
+        """A variable as the running task sees it; the default stands in for a wrong one, so that checks can go on."""
+        known, count = {error.subject for error in self.errors}, len(self.errors)
+        value = self._value(settings, name, "")
+        # The task sees the variables of one of the hosts, whose errors have been found already.
+        self.errors[count:] = [error for error in self.errors[count:] if error.subject not in known]
+        return self._specs.default(name) if value is None else value
+
     def _typed(self, settings: Variables, base: Path) -> Settings:
-        """Settings in their types; the default stands in for a wrong one, so that what else is wrong can be found."""
-        reported = {error.subject for error in self.errors}
-        values = {name: self._value(settings, name, "") for name in self._settings}
-        # The task sees the variables of one of the hosts, whose errors are known already.
-        self.errors = [error for error in self.errors if error.host or error.subject not in reported]
-        values = {name: self._specs.default(name) if value is None else value for name, value in values.items()}
-        if state := values["cluster_state_dir"]:
-            values["cluster_state_dir"] = os.path.normpath(base / state)
-        return Settings(**{name.removeprefix(f"{ROLE}_"): value for name, value in values.items()})
+        values = {name.removeprefix(f"{ROLE}_"): self.setting(settings, name) for name in self._settings}
+        return Settings(
+            **{**values, "state_dir": os.path.normpath(base / values["state_dir"]) if values["state_dir"] else ""}
+        )
 
 
 def _differs(variable: str, hosts: Mapping[str, Host]) -> Error | None:
     """A cluster has one value of each setting."""
     values: dict[str, list[str]] = defaultdict(list)
     for host in hosts.values():
-        values[repr(host.variables.get(variable, "not set"))].append(host.name)
+        values[repr(host.variables[variable]) if variable in host.variables else "not set"].append(host.name)
     if len(values) < 2:
         return None
     listed = "; ".join(f"{value} on {', '.join(names[:3])}{' …' * bool(names[3:])}" for value, names in values.items())

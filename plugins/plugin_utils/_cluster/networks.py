@@ -97,8 +97,10 @@ def pod_network(cluster: Inventory) -> Iterator[Error]:
 def room_for_pods(host: Host, cluster: Inventory) -> Iterator[Error]:
     """A node's part has an address for each of its pods."""
     size, pods = cluster.settings.node_cidr_size, host.value("kubelet_config.maxPods", MAX_PODS)
-    usable = 2 ** max(32 - size, 0) - 3  # Without the network's own address, the broadcast and the bridge.
-    if cluster.is_node(host.name) and isinstance(pods, int) and size <= NODE_PREFIX and pods > usable:
+    if not cluster.is_node(host.name) or not isinstance(pods, int) or not 0 < size <= NODE_PREFIX:
+        return
+    usable = 2 ** (32 - size) - 3  # Without the network's own address, the broadcast and the bridge.
+    if pods > usable:
         fix = f"lower it, or set kubelet_config.maxPods to {usable}"
         yield Error(f"/{size} has addresses for {usable} pods, the kubelet takes {pods}", fix, NODE)
 

@@ -19,7 +19,7 @@ from .model import Error
 # Set by our own playbooks: registered results and facts, no input of anybody.
 OURS = {"cluster_derived", "cluster_host", "cluster_artifacts"}
 # A name without one of our prefixes is only refused when it is nearly one of ours: kublet_config, not host_disks.
-NEARLY = 0.92
+NEARLY, SIMILAR = 0.92, 0.75
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -70,7 +70,7 @@ def unknown_names(specs: Specs, names: Mapping[str, Iterable[str]]) -> Iterable[
         if name in known or name.startswith(("ansible_", "_")):
             continue
         prefix = next((prefix for prefix in prefixes if name.startswith(prefix)), "")
-        nearest = difflib.get_close_matches(name, public, 1, 0.6 if prefix else NEARLY)
+        nearest = difflib.get_close_matches(name, public, 1, SIMILAR if prefix else NEARLY)
         if prefix or nearest:
             why = (
                 f"no role has such a variable (names with {prefix} are reserved)"

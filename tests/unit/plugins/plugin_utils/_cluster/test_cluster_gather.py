@@ -64,7 +64,7 @@ def everywhere(**variables: Any) -> dict[str, Any]:
         ({"w1": {"kubelet_config": None}}, f"kubelet_config (w1): it is empty; give it a dict ({SEE}.kubelet)"),
         ({"w1": Broken({"ansible_host": "192.0.2.2"}, {"kubelet_config": "'x' is undefined"})}, "kubelet_config (w1): it cannot be evaluated: 'x' is undefined; correct the template"),
         ({"w1": Broken({}, {"ansible_host": "'x' is undefined"})}, "ansible_host (w1): it cannot be evaluated: 'x' is undefined; correct the template"),
-        ({"w1": {"cluster_name": "one"}}, "cluster_name: it is not the same on all hosts ('not set' on m1, w2, o1; 'one' on w1); set it once, in group_vars/all.yml"),
+        ({"w1": {"cluster_name": "one"}}, "cluster_name: it is not the same on all hosts (not set on m1, w2, o1; 'one' on w1); set it once, in group_vars/all.yml"),
         (everywhere(cluster_node_cidr_size="large"), f"cluster_node_cidr_size (m1, w1, w2, o1): it is of type str and we were unable to convert to int: \"'large'\" cannot be converted to an int; give it a int ({SEE}.cluster)"),
     ],
 )  # fmt: skip

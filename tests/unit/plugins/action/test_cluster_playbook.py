@@ -1,0 +1,101 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The role in a real ansible-playbook, with no host to reach: what a user sees."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+# Port 1 refuses at once.
+NOBODY = {"ansible_port": 1, "ansible_ssh_common_args": "-o ConnectTimeout=2 -o ControlMaster=no -o ControlPersist=no"}
+ROLE = {"ansible.builtin.import_role": {"name": "selfhosted.kubernetes.cluster", "rolespec_validate": False}}
+# What the role does once hosts have answered; here none is asked.
+PLAN = [
+    {"selfhosted.kubernetes.cluster": None, "register": "cluster_derived", "run_once": True},
+    {"ansible.builtin.copy": {"content": "{{ cluster_derived | to_json }}", "dest": "{{ out }}", "mode": "0600"}, "check_mode": False, "delegate_to": "localhost", "run_once": True, "vars": {"ansible_connection": "local"}},
+]  # fmt: skip
+
+
+def groups(**variables: Any) -> dict[str, Any]:
+    """A small inventory at addresses of the documentation range; only 127.0.0.0/8 is ever contacted."""
+    hosts = {"m1": "192.0.2.1", "w1": "192.0.2.2", "o1": "192.0.2.3"}
+    inventory: dict[str, Any] = {
+        name: {"hosts": {host: {"cluster_host_ip": hosts[host], "ansible_host": "127.0.0.1"}}}
+        for name, host in (("masters", "m1"), ("workers", "w1"), ("outside", "o1"))
+    }
+    return {"all": {"children": inventory, "vars": {**NOBODY, "ansible_python_interpreter": sys.executable, **variables}}}
+
+
+def play(folder: Path, inventory: dict[str, Any], tasks: list[dict[str, Any]], *options: str) -> tuple[int, str, Any]:
+    """Exit code, output, and cluster_derived when there is one."""
+    link = folder / "ansible_collections" / "selfhosted" / "kubernetes"
+    link.parent.mkdir(parents=True, exist_ok=True)
+    if not link.exists():
+        link.symlink_to(CHECKOUT)
+    out = folder / "derived.json"
+    (folder / "hosts.yml").write_text(yaml.safe_dump(inventory), encoding="utf-8")
+    plays = [{"hosts": "all", "gather_facts": False, "any_errors_fatal": True, "vars": {"out": str(out)}, "tasks": tasks}]
+    (folder / "play.yml").write_text(yaml.safe_dump(plays), encoding="utf-8")
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("ANSIBLE_")}
+    environment |= {"ANSIBLE_COLLECTIONS_PATH": str(folder), "ANSIBLE_LOCAL_TEMP": str(folder / "tmp"), "ANSIBLE_NOCOLOR": "1", "ANSIBLE_LOCALHOST_WARNING": "0"}
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", "hosts.yml", "play.yml", *options]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120)
+    return done.returncode, done.stdout + done.stderr, json.loads(out.read_text()) if out.exists() else None
+
+
+def errors(output: str) -> list[str]:
+    """The list that the action printed."""
+    return [line[2:] for line in output.split("[ERROR]: Task failed: Action failed: ")[-1].splitlines()[1:] if line.startswith("- ")]
+
+
+def test_derived_is_registered_and_plain(tmp_path: Path) -> None:
+    """Also in check mode, and below the inventory's folder."""
+    code, output, derived = play(tmp_path, groups(cluster_name="one"), PLAN, "--check")
+    assert code == 0, output
+    assert (derived["name"], derived["state_dir"], derived["changed"]) == ("one", str(tmp_path / "state"), False)
+    assert derived["etcd"]["initial_cluster"] == "m1=https://192.0.2.1:2380"
+
+
+def test_unreachable_hosts_and_inventory_errors_come_together(tmp_path: Path) -> None:
+    """Although the play has any_errors_fatal, which would end a run at an ignored unreachable host."""
+    code, output, _derived = play(tmp_path, groups(kubelet_confg={}, cluster_node_cidr_size=12), [ROLE])
+    assert code != 0
+    lines = errors(output)
+    assert "kubelet_confg (m1, w1, o1): no role has such a variable (names with kubelet_ are reserved); did you mean kubelet_config?" in lines
+    assert "cluster_node_cidr_size: /12 is no part of cluster_pod_network 10.244.0.0/16; choose one from 16 to 29" in lines
+    unreachable = [line for line in lines if "it cannot be reached" in line]
+    assert [line.split(":")[0] for line in unreachable] == ["m1", "w1", "o1"]
+    assert unreachable[0].endswith("start it, or leave it out with --limit '!m1'")
+
+
+def test_limit_checks_the_inventory_but_not_other_hosts(tmp_path: Path) -> None:
+    """A dead host stops nobody who leaves it out."""
+    _code, output, _derived = play(tmp_path, groups(), [ROLE], "--limit", "!m1")
+    assert [line.split(":")[0] for line in errors(output)] == ["w1", "o1"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"kubelet_labels": {"rack": "{{ nothing }}"}}, "kubelet_labels (m1, w1, o1): it cannot be evaluated: 'nothing' is undefined; correct the template"),
+        ({"cluster_name": "{{ nothing }}"}, "cluster_name (m1, w1, o1): it cannot be evaluated: 'nothing' is undefined; correct the template"),
+        ({"kubelet_labels": {"cluster": "{{ cluster_derived.name }}"}, "cluster_name": "{{ 'o' ~ 'ne' }}"}, None),
+    ],
+)  # fmt: skip
+def test_templates(tmp_path: Path, variables: dict[str, Any], expected: str | None) -> None:
+    """Values are read through Ansible's templating, with each host's variables."""
+    _code, output, derived = play(tmp_path, groups(**variables), PLAN)
+    if expected is None:
+        assert derived["name"] == "one", output
+    else:
+        assert errors(output) == [expected]
