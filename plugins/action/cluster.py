@@ -12,7 +12,6 @@ from typing import Any
 
 from ansible.plugins.action import ActionBase
 from ansible.template import Templar
-
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ca import (
     PASSPHRASE,
     USER_CAS,

@@ -38,7 +38,7 @@ def gather(address: str = "", root: str = "/") -> dict[str, Any]:
     return {
         **release,
         "architecture": ARCHITECTURES.get(os.uname().machine, os.uname().machine),
-        "python": "%d.%d.%d" % sys.version_info[:3],
+        "python": ".".join(str(part) for part in sys.version_info[:3]),
         "swap_bytes": swap_bytes(_read(root, "proc/swaps")),
         "memory_bytes": memory_bytes(_read(root, "proc/meminfo")),
         "disk_free": {path: disk_free(root, path) for path in DISK_PATHS},
@@ -133,7 +133,7 @@ def resolv_conf(root: str) -> str:
 def interface(root: str, address: str) -> dict[str, Any]:
     """Name and MTU of the interface that carries an address, None when none does."""
     name = dict(interface_addresses()).get(address)
-    text = _read(root, "sys/class/net/%s/mtu" % name).strip() if name else ""
+    text = _read(root, f"sys/class/net/{name}/mtu").strip() if name else ""
     return {"interface": name, "mtu": int(text) if text else None}
 
 
@@ -181,7 +181,7 @@ def decode_address(text: str) -> str:
 
 def socket_programs(root: str, inodes: Iterable[str]) -> dict[str, str]:
     """Program (name of its executable) by socket inode; it stops as soon as all are known."""
-    wanted = {"socket:[%s]" % inode: inode for inode in inodes}
+    wanted = {f"socket:[{inode}]": inode for inode in inodes}
     found: dict[str, str] = {}
     for process in sorted(glob.glob(_path(root, "proc/[0-9]*")), key=lambda path: int(os.path.basename(path))):
         if not wanted:

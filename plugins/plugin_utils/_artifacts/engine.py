@@ -104,7 +104,8 @@ class Artifacts:
                     for name, file in got[item.name, item.arch].items():
                         files[item.arch][name] = {"sha256": file["sha256"], "size": file["size"], "version": item.version}
             images = {} if self.missing else {name: self._image(name, image, got) for name, image in self.lock["images"].items()}
-        return {"cache_dir": str(self.cache.folder), "files": files, "images": images}
+        digests = sorted({file["sha256"] for programs in files.values() for file in programs.values()})
+        return {"cache_dir": str(self.cache.folder), "files": files, "digests": digests, "images": images}
 
     def _get(self, wanted: Wanted, sources: list[AnySource], position: int, total: int) -> dict[str, dict[str, Any]]:
         entries = [(source, f"{wanted.name}-{wanted.version}-{wanted.arch}-{source.name}") for source in sources]

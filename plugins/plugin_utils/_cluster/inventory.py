@@ -32,7 +32,7 @@ def groups_filled(cluster: Inventory) -> Iterator[Error]:
     for group, what in NEEDED.items():
         if not cluster.groups[group]:
             near = difflib.get_close_matches(group, cluster.other_groups, 1)
-            fix = f"rename group {near[0]}" if near else f"put the hosts that {what} into it"
+            fix = f"rename group {near[0]} to {group}" if near else f"put the hosts that {what} into it"
             yield Error("it has no host", fix, f"group {group}")
 
 

@@ -112,4 +112,6 @@ class TypeChecker:
         """The error for a problem found by check."""
         spec, role = self.specs.options[name], self.specs.owner[name]
         wanted = spec.get("type", "str") + (f" of {spec['elements']}" if "elements" in spec else "")
-        return Error(problem, f"give it a {wanted} (see ansible-doc -t role selfhosted.kubernetes.{role})", name, host)
+        return Error(
+            problem, f"its type is {wanted} (see ansible-doc -t role selfhosted.kubernetes.{role})", name, host
+        )

@@ -39,7 +39,9 @@ def root(tmp_path: Path) -> Path:
         "sys/class/net/lo/mtu": "65536\n",
         "proc/meminfo": "MemFree: 1 kB\nMemTotal:        4014528 kB\n",
         "proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition 1024 0 -2\n/swap file 1024 0 -3\n",
-        "proc/net/tcp": HEADER + f"   0: {hexed('127.0.0.1')}:2808 00000000:0000 0A 0:0 00:0 0 0 0 4711 1\n   1: {hexed('127.0.0.1')}:0016 00000000:0000 01 0:0 00:0 0 0 0 1 1\n",
+        "proc/net/tcp": HEADER
+        + f"   0: {hexed('127.0.0.1')}:2808 00000000:0000 0A 0:0 00:0 0 0 0 4711 1\n"
+        + f"   1: {hexed('127.0.0.1')}:0016 00000000:0000 01 0:0 00:0 0 0 0 1 1\n",
         "proc/net/tcp6": HEADER + f"   0: {hexed('::')}:280A {'0' * 32}:0000 0A 0:0 00:0 0 0 0 4712 1\n",
         "proc/net/udp": HEADER + "   0: 00000000:2118 00000000:0000 07 0:0 00:0 0 0 0 0 1\n",
         "proc/42/fd/.keep": "",
@@ -70,7 +72,9 @@ def test_whole_host(root: Path) -> None:
     assert abs(clock["host"] - time.time()) < 5
     assert set(free) == {"/var/lib", "/usr/local"} and min(free.values()) > 0
     assert facts.pop("python") == ".".join(str(part) for part in sys.version_info[:3])
-    assert facts.pop("architecture") == {"x86_64": "amd64", "aarch64": "arm64"}.get(os.uname().machine, os.uname().machine)
+    assert facts.pop("architecture") == {"x86_64": "amd64", "aarch64": "arm64"}.get(
+        os.uname().machine, os.uname().machine
+    )
     assert facts == {
         "os_family": "Debian",
         "distribution": "debian",
@@ -95,20 +99,28 @@ def test_whole_host(root: Path) -> None:
 def test_empty_host(tmp_path: Path) -> None:
     """Nothing readable is an answer that validation can refuse, not a crash."""
     facts = host_facts.gather("", str(tmp_path))
-    expected = {"distribution": "", "swap_bytes": 0, "memory_bytes": 0, "machine_id": "", "listeners": [], "mtu": None, "cgroup": "v1", "versions": {}, "systemd": None, "resolv_conf": "/etc/resolv.conf"}  # fmt: skip
-    assert {name: facts[name] for name in expected} == expected
+    assert facts["listeners"] == [] and facts["versions"] == {} and facts["resolv_conf"] == "/etc/resolv.conf"
+    assert (facts["distribution"], facts["machine_id"], facts["systemd"], facts["mtu"]) == ("", "", None, None)
+    assert (facts["memory_bytes"], facts["swap_bytes"], facts["cgroup"]) == (0, 0, "v1")
 
 
 @pytest.mark.parametrize(
     ("text", "expected"),
-    [(DEBIAN, ("Debian", "debian", "12")), (UBUNTU, ("Debian", "ubuntu", "24.04")), (ROCKY, ("RedHat", "rocky", "9.4")), ("ID=arch\n", ("arch", "arch", ""))],
-)  # fmt: skip
+    [
+        (DEBIAN, ("Debian", "debian", "12")),
+        (UBUNTU, ("Debian", "ubuntu", "24.04")),
+        (ROCKY, ("RedHat", "rocky", "9.4")),
+        ("ID=arch\n", ("arch", "arch", "")),
+    ],
+)
 def test_os_release(text: str, expected: tuple[str, str, str]) -> None:
     """As the distributions write it."""
     assert tuple(host_facts.os_release(text).values()) == expected
 
 
-@pytest.mark.parametrize("library", ["libsystemd-shared-252-32.el9_4.so", "libsystemd-shared-255.so", "libsystemd-shared-257.9-1~deb13u1.so"])
+@pytest.mark.parametrize(
+    "library", ["libsystemd-shared-252-32.el9_4.so", "libsystemd-shared-255.so", "libsystemd-shared-257.9-1~deb13u1.so"]
+)
 def test_systemd_version(tmp_path: Path, library: str) -> None:
     """From the name of its library on RHEL, Ubuntu and Debian."""
     (tmp_path / "run/systemd/system").mkdir(parents=True)

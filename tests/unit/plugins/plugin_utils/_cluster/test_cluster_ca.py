@@ -18,10 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 NOW = datetime(2026, 11, 24, tzinfo=timezone.utc)
+NOT_OPENED = "the passphrase does not open this CA key; set pki_ca_passphrase to the right one"
+TOO_EARLY = "this CA is not valid before 2026-11-25 00:00 UTC; correct the clock here"
+NO_CA = f"this certificate is not that of a CA (basicConstraints); {REPLACE}"
 NAME = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "kubernetes-ca")])
 
 
-def write_ca(folder: Path, name: str = "kubernetes", ca: bool = True, begin: int = -1, end: int = 100, passphrase: str = "") -> None:
+def write_ca(
+    folder: Path, name: str = "kubernetes", ca: bool = True, begin: int = -1, end: int = 100, passphrase: str = ""
+) -> None:
     """A CA valid from ``begin`` to ``end`` days from now."""
     key = ec.generate_private_key(ec.SECP256R1())
     builder = x509.CertificateBuilder(NAME, NAME, key.public_key(), x509.random_serial_number())
@@ -44,13 +49,13 @@ def errors(pki_dir: Path, given: dict[str, Any] | None = None, passphrase: str =
         ({}, "", []),
         ({}, "set only now", []),
         ({"passphrase": "right"}, "right", []),
-        ({"passphrase": "right"}, "wrong", ["ca/kubernetes.key: the passphrase does not open this CA key; set pki_ca_passphrase to the right one"]),
-        ({"passphrase": "right"}, "", ["ca/kubernetes.key: the passphrase does not open this CA key; set pki_ca_passphrase to the right one"]),
+        ({"passphrase": "right"}, "wrong", [f"ca/kubernetes.key: {NOT_OPENED}"]),
+        ({"passphrase": "right"}, "", [f"ca/kubernetes.key: {NOT_OPENED}"]),
         ({"begin": -9, "end": -1}, "", [f"ca/kubernetes.crt: this CA expired on 2026-11-23; {REPLACE}"]),
-        ({"begin": 1}, "", ["ca/kubernetes.crt: this CA is not valid before 2026-11-25 00:00 UTC; correct the clock here"]),
-        ({"ca": False}, "", [f"ca/kubernetes.crt: this certificate is not that of a CA (basicConstraints); {REPLACE}"]),
+        ({"begin": 1}, "", [f"ca/kubernetes.crt: {TOO_EARLY}"]),
+        ({"ca": False}, "", [f"ca/kubernetes.crt: {NO_CA}"]),
     ],
-)  # fmt: skip
+)
 def test_one_authority(tmp_path: Path, options: dict[str, Any], passphrase: str, expected: list[str]) -> None:
     """Each error names the file."""
     write_ca(tmp_path / "ca", **options)
@@ -89,6 +94,10 @@ def test_the_users_own(tmp_path: Path) -> None:
     write_ca(tmp_path / "own", begin=-9, end=-2)
     pair = {"certificate": str(tmp_path / "own/kubernetes.crt"), "key": str(tmp_path / "own/kubernetes.key")}
     assert errors(tmp_path, {"kubernetes": pair}) == [f"own/kubernetes.crt: this CA expired on 2026-11-22; {REPLACE}"]
-    assert errors(tmp_path, {"etcd": {**pair, "key": f"{tmp_path}/none"}}) == ["pki_user_cas: there is no file none; correct the path"]
+    assert errors(tmp_path, {"etcd": {**pair, "key": f"{tmp_path}/none"}}) == [
+        "pki_user_cas: there is no file none; correct the path"
+    ]
     fix = "give one of kubernetes, etcd, front-proxy, outside the paths certificate and key"
-    assert errors(tmp_path, {"web": pair}) == [f"pki_user_cas: web is not one of our CAs with certificate and key; {fix}"]
+    assert errors(tmp_path, {"web": pair}) == [
+        f"pki_user_cas: web is not one of our CAs with certificate and key; {fix}"
+    ]

