@@ -2,6 +2,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+"""What the cluster role checks on a host; the work is in module_utils/_host_facts.py."""
 
 from __future__ import annotations
 

@@ -6,13 +6,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from ipaddress import ip_address
 from typing import Any, NamedTuple
 
 from .derive import components
 from .model import Error, Host, Inventory
 
-ANY, LOCAL = "0.0.0.0", "127.0.0.1"  # noqa: S104 (compared, never bound)
+ANY, LOCAL, OWN = "0.0.0.0", "127.0.0.1", ""  # noqa: S104 (compared, never bound; OWN is the host's own address)
+
+ALL = {ANY, "::"}
 
 
 class Port(NamedTuple):
@@ -29,7 +30,7 @@ class Port(NamedTuple):
 
 PORTS = (
     Port("etcd", 2379, "etcd"),
-    Port("etcd", 2380, "etcd"),
+    Port("etcd", 2380, "etcd", OWN),
     Port("etcd", 2381, "etcd", LOCAL),
     Port("kube_apiserver", 6443, "kube-apiserver"),
     Port("kube_controller_manager", 10257, "kube-controller-manager", ANY, "kube_controller_manager_flags.secure-port"),
@@ -40,7 +41,7 @@ PORTS = (
     Port("kubelet", 10248, "kubelet", LOCAL, "kubelet_config.healthzPort"),
     Port("kube_proxy", 10249, "kube-proxy", LOCAL),
     Port("kube_proxy", 10256, "kube-proxy"),
-    Port("overlay", 10263, "flanneld"),
+    Port("overlay", 10263, "flanneld", LOCAL),
     Port("overlay", 8472, "flanneld", ANY, "overlay_vxlan_port", "udp"),
     Port("artifact_store", 8444, "nginx", ANY, "artifact_store_port"),
     Port("registry", 5000, "registry", ANY, "registry_port"),
@@ -54,7 +55,7 @@ def ports_free(host: Host, cluster: Inventory) -> Iterator[Error]:
         ours.setdefault((port.proto, str(host.value(port.variable, port.number))), []).append(port)
     for listener in host.facts["listeners"]:
         for port in ours.get((listener["proto"], str(listener["port"])), []):
-            if _foreign(listener, port):
+            if _foreign(listener, port, port.bind or host.address):
                 holder = f"{listener['process'] or 'a program that cannot be seen'} on {listener['address']}"
                 fix = "stop that program" + (f", or set {port.variable}" if port.variable else "")
                 yield Error(f"port {listener['port']}/{port.proto} of {port.role} is taken by {holder}", fix)
@@ -67,9 +68,9 @@ def _ports(host: Host, cluster: Inventory) -> Iterator[Port]:
     )
 
 
-def _foreign(listener: dict[str, Any], port: Port) -> bool:
+def _foreign(listener: dict[str, Any], port: Port, bind: str) -> bool:
     """Whether the listener is another's and would keep ours from listening."""
-    meets = any(ip_address(one).is_unspecified for one in (listener["address"], port.bind))
+    meets = bind == listener["address"] or {bind, listener["address"]} & ALL
     # VXLAN's socket belongs to the kernel, which shares it between devices.
     kernel = listener["process"] is None and port.proto == "udp"
-    return (meets or listener["address"] == port.bind) and listener["process"] != port.process and not kernel
+    return bool(meets) and listener["process"] != port.process and not kernel
