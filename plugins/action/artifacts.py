@@ -42,13 +42,20 @@ class ActionModule(ActionBase):
         try:
             result.update(artifacts.run())
             if args["bundle"] and not self._task.check_mode:
-                result["bundle_bytes"] = artifacts.bundle(Path(args["bundle"]), result)
+                result["bundle_bytes"] = artifacts.bundle(Path(args["bundle"]))
         except ArtifactError as error:
             raise AnsibleActionFail(str(error)) from error
         except OSError as error:
-            hint = "free some space, or set artifacts_cache_dir; the next run goes on" if error.errno == 28 else "is the folder writable?"
+            hint = (
+                "free some space, or set artifacts_cache_dir; the next run goes on"
+                if error.errno == 28
+                else "is the folder writable?"
+            )
             raise AnsibleActionFail(f"artifacts: {error}: {hint}") from error
         if artifacts.missing:
-            raise AnsibleActionFail(f"--check cannot build or fetch: {', '.join(artifacts.missing)}. Run playbooks/artifacts.yml first; it changes no host")
+            raise AnsibleActionFail(
+                f"--check cannot build or fetch: {', '.join(artifacts.missing)}. "
+                "Run playbooks/artifacts.yml first; it changes no host"
+            )
         result.update(changed=bool(artifacts.made), made=artifacts.made)
         return result

@@ -9,7 +9,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible import constants as C
+from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._component.render import Renderer
@@ -41,7 +41,9 @@ class ActionModule(ActionBase):
         result.update(self._execute_module("selfhosted.kubernetes.component", module_args, task_vars=variables))
         return result
 
-    def _render(self, args: dict[str, Any], variables: dict[str, Any]) -> tuple[list[dict[str, Any]], dict[str, str], dict[str, Any]]:
+    def _render(
+        self, args: dict[str, Any], variables: dict[str, Any]
+    ) -> tuple[list[dict[str, Any]], dict[str, str], dict[str, Any]]:
         derived = self._variable(variables, "cluster_derived", {})
         artifacts = args["artifacts"]
         if artifacts is None:
@@ -51,8 +53,15 @@ class ActionModule(ActionBase):
         if store.get("ca"):
             store = {**store, "ca": self._read(store["ca"])}
         # Roles beside the playbook come first, as everywhere in Ansible.
-        role_paths = [os.path.join(self._loader.get_basedir(), "roles"), *C.DEFAULT_ROLES_PATH]
-        renderer = Renderer(self._loader, self._templar, variables, role_paths, artifacts, args["pki_dir"] or derived.get("pki_dir", "."))
+        role_paths = [os.path.join(self._loader.get_basedir(), "roles"), *constants.DEFAULT_ROLES_PATH]
+        renderer = Renderer(
+            self._loader,
+            self._templar,
+            variables,
+            role_paths,
+            artifacts,
+            args["pki_dir"] or derived.get("pki_dir", "."),
+        )
         components = [component for role in args["roles"] for component in renderer.render(role)]
         return components, renderer.secrets, store
 

@@ -16,7 +16,10 @@ from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.cache import ArtifactError
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.engine import push
 
-ACCEPT = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json"
+ACCEPT = (
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
+    "application/vnd.docker.distribution.manifest.list.v2+json"
+)
 
 
 class ActionModule(ActionBase):
@@ -52,8 +55,12 @@ class ActionModule(ActionBase):
 
     def _digest(self, registry: str, name: str, tag: str, context: ssl.SSLContext) -> str:
         """The digest of a tag; empty when the registry has none, or (in check mode) is not there yet."""
-        request = urllib.request.Request(f"https://{registry}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": ACCEPT})
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        request = urllib.request.Request(
+            f"https://{registry}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": ACCEPT}
+        )
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         try:
             with opener.open(request, timeout=10) as answer:
                 return str(answer.headers.get("Docker-Content-Digest", ""))

@@ -5,13 +5,53 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timezone
 from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import PkiError, Wanted
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Report, Store
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.report import describe
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Store
+
+NAMES = {"type": "list", "elements": "str", "default": []}
+SPEC: dict[str, dict[str, Any]] = {
+    "pki_dir": {"type": "path", "required": True},
+    "cas": {
+        "type": "list",
+        "elements": "dict",
+        "required": True,
+        "options": {"name": {"type": "str", "required": True}, "cn": {"type": "str", "required": True}},
+    },
+    "certificates": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        "options": {
+            "name": {"type": "str", "required": True},
+            "ca": {"type": "str", "required": True},
+            "cn": {"type": "str", "required": True},
+            "usages": {"type": "list", "elements": "str", "choices": ["server", "client"], "required": True},
+            "o": NAMES,
+            "dns": NAMES,
+            "ip": NAMES,
+        },
+    },
+    "keys": {
+        "type": "list",
+        "elements": "dict",
+        "default": [],
+        # Names and kinds of keys, nothing secret.
+        "no_log": False,
+        "options": {
+            "name": {"type": "str", "required": True},
+            "type": {"type": "str", "choices": ["pair", "random"], "required": True},
+        },
+    },
+    "user_cas": {"type": "dict", "default": {}},
+    "ca_days": {"type": "int", "default": 3650},
+    "certificate_days": {"type": "int", "default": 360},
+    "passphrase": {"type": "str", "default": "", "no_log": True},
+}
 
 
 class ActionModule(ActionBase):
@@ -24,34 +64,24 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Issue what is missing, wrong or close to its end."""
         result: dict[str, Any] = super().run(tmp, task_vars)
-        spec = {
-            "pki_dir": {"type": "path", "required": True},
-            "cas": {"type": "list", "elements": "dict", "required": True},
-            "certificates": {"type": "list", "elements": "dict", "default": []},
-            "keys": {"type": "list", "elements": "dict", "default": []},
-            "user_cas": {"type": "dict", "default": {}},
-            "ca_days": {"type": "int", "default": 3650},
-            "certificate_days": {"type": "int", "default": 360},
-            "passphrase": {"type": "str", "default": "", "no_log": True},
-        }
-        _validation, args = self.validate_argument_spec(argument_spec=spec)
+        _validation, args = self.validate_argument_spec(argument_spec=SPEC)
         store = Store(args["pki_dir"], args["passphrase"], self._task.check_mode)
-        cas = [{**ca, **args["user_cas"].get(ca["name"], {})} for ca in args["cas"]]
-        unknown = set(args["user_cas"]) - {ca["name"] for ca in cas}
-        if unknown:
-            raise AnsibleActionFail(f"pki_user_cas: no CA is called {', '.join(sorted(unknown))}; there are {', '.join(ca['name'] for ca in cas)}")
+        days = {"ca": args["ca_days"], "leaf": args["certificate_days"]}
         try:
-            report = store.run(cas, [Wanted(**item) for item in args["certificates"]], args["keys"], {"ca": args["ca_days"], "leaf": args["certificate_days"]})
+            cas = with_users(args["cas"], args["user_cas"])
+            report = store.run(cas, [Wanted.of(item) for item in args["certificates"]], args["keys"], days)
         except PkiError as error:
             raise AnsibleActionFail(str(error)) from error
-        result.update(describe(report))
+        result.update(describe(report, store.now, self._task.diff))
         return result
 
 
-def describe(report: Report) -> dict[str, Any]:
-    """The result, and a diff that names certificates and reasons and never a key."""
-    lines = "".join(f"{item['name']}: {item['reason']}{', valid until ' + item['not_after'] if item['not_after'] else ''}\n" for item in report.issued)
-    result: dict[str, Any] = {"changed": bool(report.issued), "issued": report.issued, "diff": {"before": "", "after": lines}}
-    if report.first:
-        result["expires_first"] = {"name": report.first[1], "days": (report.first[0] - datetime.now(timezone.utc)).days}
-    return result
+def with_users(cas: list[dict[str, Any]], users: dict[str, Any]) -> list[dict[str, Any]]:
+    """The CAs, with the paths of those that the user brings."""
+    names = [ca["name"] for ca in cas]
+    if unknown := sorted(set(users) - set(names)):
+        raise PkiError(f"pki_user_cas: no CA is called {', '.join(unknown)}; there are {', '.join(names)}")
+    for name, paths in users.items():
+        if not isinstance(paths, dict) or set(paths) != {"certificate", "key"}:
+            raise PkiError(f"pki_user_cas.{name}: give the two paths `certificate` and `key`")
+    return [{**ca, **users.get(ca["name"], {})} for ca in cas]

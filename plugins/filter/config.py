@@ -7,14 +7,17 @@ from __future__ import annotations
 
 import base64
 import json
-from typing import Any, Mapping
+from collections.abc import Mapping
+from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
 from ansible.parsing.yaml.dumper import AnsibleDumper
 
 
-def native_config(generated: Mapping[str, Any], user: Mapping[str, Any], owned: Mapping[str, str] | None = None) -> dict[str, Any]:
+def native_config(
+    generated: Mapping[str, Any], user: Mapping[str, Any], owned: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Merge the user's document over ours; lists replace. A key in `owned` (dotted path: reason) may not be set."""
     for path, reason in (owned or {}).items():
         if _has(user, path):
@@ -22,19 +25,27 @@ def native_config(generated: Mapping[str, Any], user: Mapping[str, Any], owned: 
     return _merge(generated, user)
 
 
-def _has(document: Any, path: str) -> bool:
-    if isinstance(document, Mapping):
-        if path in document:
+def _has(document: Mapping[str, Any], path: str) -> bool:
+    """Whether the document sets the key, or replaces a dictionary that holds it; keys may have dots themselves."""
+    if path in document:
+        return True
+    parts = path.split(".")
+    for number in range(1, len(parts)):
+        head, rest = ".".join(parts[:number]), ".".join(parts[number:])
+        if head in document and (not isinstance(document[head], Mapping) or _has(document[head], rest)):
             return True
-        head, _dot, rest = path.partition(".")
-        return bool(rest) and head in document and _has(document[head], rest)
     return False
 
 
-def _merge(ours: Any, theirs: Any) -> Any:
-    if not (isinstance(ours, Mapping) and isinstance(theirs, Mapping)):
-        return theirs
-    return {**ours, **{key: _merge(ours[key], value) if key in ours else value for key, value in theirs.items()}}
+def _merge(ours: Mapping[str, Any], theirs: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(ours)
+    for key, value in theirs.items():
+        before = merged.get(key)
+        if isinstance(before, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merge(before, value)
+        else:
+            merged[key] = value
+    return merged
 
 
 def cli_flags(flags: Mapping[str, Any]) -> list[str]:
@@ -51,10 +62,10 @@ def _flag(value: Any) -> str:
 
 
 def to_toml(document: Mapping[str, Any], prefix: str = "") -> str:
-    """TOML text of nested dictionaries with plain values and lists of them, which is all that containerd's configuration needs."""
+    """TOML text of nested dictionaries with plain values and lists of them: all that containerd needs."""
     plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
     tables = {key: value for key, value in document.items() if isinstance(value, Mapping)}
-    lines = [f"{_toml_key(key)} = {json.dumps(value)}\n" for key, value in plain.items()]
+    lines = [f"{_toml_key(key)} = {_toml_value(value, f'{prefix}.{key}'.strip('.'))}\n" for key, value in plain.items()]
     text = (f"[{prefix}]\n" if prefix and (plain or not tables) else "") + "".join(lines)
     for key, value in tables.items():
         name = f"{prefix}.{_toml_key(key)}" if prefix else _toml_key(key)
@@ -66,8 +77,19 @@ def _toml_key(key: str) -> str:
     return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
 
 
+def _toml_value(value: Any, name: str) -> str:
+    if isinstance(value, (list, tuple)):
+        return f"[{', '.join(_toml_value(item, name) for item in value)}]"
+    if isinstance(value, (str, bool, int, float)):
+        return json.dumps(value, ensure_ascii=False)
+    raise AnsibleFilterError(f"`{name}` is {value!r}, which TOML cannot say: give a text, a number, true or false")
+
+
 def kubeconfig(server: str, cluster: str, user: str, **identity: str) -> str:
-    """A kubeconfig with one context. `ca`, `cert` and `key` are paths on the host; `ca_data`, `cert_data` and `key_data` are PEM texts to embed."""
+    """A kubeconfig with one context.
+
+    `ca`, `cert` and `key` are paths on the host; `ca_data`, `cert_data` and `key_data` are PEM texts to embed.
+    """
     names = {"ca": "certificate-authority", "cert": "client-certificate", "key": "client-key"}
     fields = {}
     for name, field in names.items():

@@ -8,40 +8,56 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: component
-short_description: Apply whole components of a host (binaries, files, user, unit, health) in one call, with rollback
+short_description: Apply whole components of a host (binaries, files, unit, health) in one call, with rollback
 description:
-  - A component is a service described as data, in a role's variable C(<role>_component). This applies the components of several roles with one round trip to the host.
-  - It compares everything first, writes what differs, restarts only what changed, and waits for each component's own health endpoint.
-  - A component that ran before and does not get healthy again is rolled back to the files and binaries that were there; the error ends with its journal's last lines.
-  - Components that never ran on the host are started together and waited for; those that ran are changed one after another.
+  - A component is a service described as data, in a role's variable C(<role>_component), a dictionary or several.
+  - This applies the components of several roles with one round trip to the host.
+  - It compares everything first, writes what differs, restarts only what changed, and waits for each component's own
+    health endpoint.
+  - A component that ran before and does not get healthy again is rolled back to the files and binaries that were there;
+    the error ends with its journal's last lines.
+  - Components that never ran on the host are started together and waited for; those that ran are changed one after
+    another.
+  - Files that a component had and no longer lists are removed.
   - A run that was killed leaves a mark on the host, and the next run finishes its work.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
   check_mode: {support: full, description: Says what would change and changes nothing.}
-  diff_mode: {support: full, description: Shows files as they are and as they will be; of secrets only that they differ.}
+  diff_mode:
+    support: full
+    description: Shows files as they are and as they will be; of secrets and binaries only that they differ.
 options:
   roles:
     description:
-      - Roles whose components are applied, in this order; found beside the playbook, in the roles path, then in this collection.
-      - Of each role C(defaults/main.yml), C(vars/main.yml) and C(meta/argument_specs.yml) are read, its tasks are not run.
+      - Roles whose components are applied, in this order; found beside the playbook, in the roles path, then in this
+        collection.
+      - Of each role C(defaults/main.yml), C(vars/main.yml) and C(meta/argument_specs.yml) are read; its tasks do not
+        run.
     type: list
     elements: str
     required: true
   rolling:
     description:
-      - Change nothing on a host that would have to restart a running component marked C(rolling), and return RV(deferred) instead.
+      - Change nothing on a host that would have to restart a running component marked C(rolling), and return
+        RV(deferred) instead.
       - The caller then applies such hosts one by one.
     type: bool
     default: false
   artifacts:
-    description: Binaries by name, each with C(sha256), C(size) and C(version); default is the fact C(cluster_artifacts) for the host's architecture.
+    description:
+      - Binaries by name, each with C(sha256), C(size) and C(version).
+      - Default is the fact C(cluster_artifacts) for the host's architecture.
     type: dict
   store:
-    description: The artifact store with C(urls) and C(ca), a path on the control node; default is C(cluster_derived.store).
+    description:
+      - The artifact store with C(urls), tried in turn, and C(ca), a path on the control node.
+      - Default is C(cluster_derived.store).
     type: dict
   pki_dir:
-    description: Folder of the control node that holds certificates and keys; default is C(cluster_derived.pki_dir).
+    description:
+      - Folder of the control node that holds certificates and keys.
+      - Default is C(cluster_derived.pki_dir).
     type: path
 """
 
@@ -49,6 +65,26 @@ EXAMPLES = r"""
 - name: Apply all that runs on a worker
   selfhosted.kubernetes.component:
     roles: [host, loadbalancer, containerd, kubelet, kube_proxy, overlay]
+
+# What a role says of its component, in vars/main.yml; only the name is required.
+# greeter_component:
+#   name: greeter
+#   packages: [libgreet]           # of the distribution; nothing is asked of the network when they are present
+#   user: greeter                  # a system user, made when absent
+#   binaries:                      # from the artifact store, by checksum
+#     - greeter                    # to /usr/local/bin/greeter
+#     - {name: hello, dest: /opt/greeter/hello}
+#   directories:
+#     - {path: /var/lib/greeter, owner: greeter, group: greeter, mode: "0700"}
+#   files:                         # each from exactly one of template, content and pki; root's and 0644 by default
+#     - {dest: /etc/greeter/greeter.yaml, template: etc/greeter/greeter.yaml.j2}
+#     - {dest: /etc/greeter/ca.crt, pki: ca/outside.crt}            # a path below pki_dir
+#     - {dest: /etc/greeter/server.key, pki: certs/h1/greeter.key}  # keys are secret: the user's, 0600, never shown
+#     - {dest: /etc/greeter/password, content: "{{ greeter_password }}", secret: true}
+#     - {dest: /etc/sysctl.d/greeter.conf, content: "", restarts: systemd-sysctl.service}  # "" restarts nothing
+#   unit: {template: etc/systemd/system/greeter.service.j2, reload: true}  # reload is enough for changed files
+#   health: {url: "https://127.0.0.1:8443/health", ca: /etc/greeter/ca.crt, timeout_seconds: 30}  # or tcp, or command
+#   rolling: true                  # only one host at a time may restart it
 """
 
 RETURN = r"""
@@ -60,14 +96,29 @@ components:
   description: Of each component whether it changed, and each action in words.
   returned: success
   type: dict
-  sample: {kubelet: {changed: true, actions: ["change /etc/kubernetes/kubelet/config.yaml", "restart kubelet.service (/etc/kubernetes/kubelet/config.yaml)"]}}
+  sample:
+    kubelet:
+      changed: true
+      actions:
+        - change /etc/kubernetes/kubelet/config.yaml
+        - restart kubelet.service (/etc/kubernetes/kubelet/config.yaml)
 """
 
 import base64
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.engine import run
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
+
+
+def with_bytes(components: list[dict[str, Any]], secrets: dict[str, str]) -> list[dict[str, Any]]:
+    """The components with each file's bytes; copies, since Ansible shows a module's parameters as its invocation."""
+
+    def content(file: dict[str, Any]) -> bytes:
+        return base64.b64decode(secrets[file["dest"]]) if file["secret"] else str(file["content"]).encode()
+
+    return [{**item, "files": [{**file, "bytes": content(file)} for file in item["files"]]} for item in components]
 
 
 def main() -> None:
@@ -81,15 +132,12 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
-    secrets = module.params["secrets"]
-    for component in module.params["components"]:
-        for file in component["files"]:
-            file["bytes"] = base64.b64decode(secrets[file["dest"]]) if file["secret"] else file["content"].encode()
+    components = with_bytes(module.params["components"], module.params["secrets"])
     try:
-        result = run(Host(), module.params["components"], module.params["store"], module.params["rolling"], module.check_mode)
+        result = run(Host(), components, module.params["store"], module.params["rolling"], module.check_mode)
     except (ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
-    if not module._diff:
+    if not module._diff:  # noqa: SLF001  (Ansible has no other name for it)
         result.pop("diff")
     module.exit_json(**result)
 

@@ -25,5 +25,5 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 
 if not section.getboolean("healthy"):
-    print("toy: this configuration makes me sick", file=sys.stderr, flush=True)
+    sys.stderr.write("toy: this configuration makes me sick\n")
 http.server.ThreadingHTTPServer(("127.0.0.1", 8099), Handler).serve_forever()

@@ -17,7 +17,15 @@ PASSWORD = "hunter2-correct-horse"
 
 def playbook(*arguments: str, **variables: Any) -> subprocess.CompletedProcess[str]:
     """Run apply.yml as a user would."""
-    command = ["ansible-playbook", "-i", str(SCENARIO / "inventory"), str(SCENARIO / "apply.yml"), *arguments, "-e", json.dumps(variables)]
+    command = [
+        "ansible-playbook",
+        "-i",
+        str(SCENARIO / "inventory"),
+        str(SCENARIO / "apply.yml"),
+        *arguments,
+        "-e",
+        json.dumps(variables),
+    ]
     environment = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
     return subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
 
@@ -36,7 +44,9 @@ def apply(*arguments: str, **variables: Any) -> dict[str, Any]:
 
 def on_host(command: str) -> str:
     """Run a command on the host, past the mechanism."""
-    return subprocess.run(["docker", "exec", "t1", "sh", "-c", command], capture_output=True, text=True, check=True).stdout
+    return subprocess.run(
+        ["docker", "exec", "t1", "sh", "-c", command], capture_output=True, text=True, check=True
+    ).stdout
 
 
 def answer() -> str:
@@ -57,6 +67,7 @@ def as_converged() -> None:
 
 
 def test_no_change() -> None:
+    """A second run finds nothing to do."""
     before = started()
     result = apply("--diff")
     assert not result["changed"]
@@ -65,6 +76,7 @@ def test_no_change() -> None:
 
 
 def test_config_change_shows_its_diff_and_restarts() -> None:
+    """One changed variable is one changed file."""
     before = started()
     result = apply("--diff", toy_greeting="good morning")
     assert result["changed"]
@@ -76,15 +88,20 @@ def test_config_change_shows_its_diff_and_restarts() -> None:
 
 
 def test_check_mode_says_what_would_change_and_changes_nothing() -> None:
+    """It says what a run would do, and the host stays as it is."""
     before = started()
     result = apply("--check", "--diff", toy_greeting="good morning")
-    assert result["components"]["toy"]["actions"] == ["change /etc/toy/toy.ini", "restart toy.service (/etc/toy/toy.ini)"]
+    assert result["components"]["toy"]["actions"] == [
+        "change /etc/toy/toy.ini",
+        "restart toy.service (/etc/toy/toy.ini)",
+    ]
     assert answer() == "hello"
     assert "hello" in on_host("cat /etc/toy/toy.ini")
     assert started() == before
 
 
 def test_sick_config_is_rolled_back_and_the_journal_is_in_the_error() -> None:
+    """The service answers as before."""
     result = apply(toy_healthy=False)
     assert result["failed"]
     assert "toy does not get healthy: http://127.0.0.1:8099/health answered 503" in result["msg"]
@@ -96,6 +113,7 @@ def test_sick_config_is_rolled_back_and_the_journal_is_in_the_error() -> None:
 
 
 def test_wrong_checksum_is_refused_and_changes_nothing() -> None:
+    """Neither a program nor a part of it is left."""
     wrong = "0" * 64
     on_host(f"echo something else >/var/lib/artifact-store/sha256/{wrong}")
     before = started()
@@ -108,6 +126,7 @@ def test_wrong_checksum_is_refused_and_changes_nothing() -> None:
 
 
 def test_secret_shows_in_no_output() -> None:
+    """Neither old nor new, however much is printed."""
     done = playbook("-vvv", "--diff", toy_greeting="good morning", toy_password=f"new-{PASSWORD}")
     # The one place is the command line of the test itself, which -vvv does not print.
     assert done.returncode == 0
@@ -121,17 +140,24 @@ def test_secret_shows_in_no_output() -> None:
     ("damage", "actions"),
     [
         ("systemctl stop toy", ["start toy.service (not running)"]),
-        ("sed -i s/hello/hellO/ /etc/toy/toy.ini", ["change /etc/toy/toy.ini", "restart toy.service (/etc/toy/toy.ini)"]),
+        (
+            "sed -i s/hello/hellO/ /etc/toy/toy.ini",
+            ["change /etc/toy/toy.ini", "restart toy.service (/etc/toy/toy.ini)"],
+        ),
         (
             "sed -i s/FLAG=one/FLAG=two/ /etc/systemd/system/toy.service",
             ["change /etc/systemd/system/toy.service", "restart toy.service (/etc/systemd/system/toy.service)"],
         ),
         ("chmod 0666 /etc/toy/toy.ini", ["set mode and owner of /etc/toy/toy.ini"]),
-        ("echo '# more' >>/usr/local/bin/toy", ["change /usr/local/bin/toy", "restart toy.service (/usr/local/bin/toy)"]),
+        (
+            "echo '# more' >>/usr/local/bin/toy",
+            ["change /usr/local/bin/toy", "restart toy.service (/usr/local/bin/toy)"],
+        ),
         ("systemctl disable --quiet toy", ["enable toy.service"]),
     ],
 )
 def test_drift_is_repaired_as_one_change(damage: str, actions: list[str]) -> None:
+    """Whatever somebody changed by hand is put right, and nothing else."""
     on_host(damage)
     result = apply()
     assert result["components"]["toy"]["actions"] == actions
@@ -140,8 +166,11 @@ def test_drift_is_repaired_as_one_change(damage: str, actions: list[str]) -> Non
 
 
 def test_interrupted_run_is_finished_by_the_next() -> None:
+    """The service runs with what the file says."""
     # What a run leaves that is killed after it wrote and before it restarted.
-    on_host("sed -i s/hello/hellO/ /etc/toy/toy.ini; systemctl restart toy; sed -i s/hellO/hello/ /etc/toy/toy.ini; echo '{}' >/var/lib/selfhosted-kubernetes/components/toy.pending")
+    on_host("sed -i s/hello/hellO/ /etc/toy/toy.ini; systemctl restart toy; sed -i s/hellO/hello/ /etc/toy/toy.ini")
+    on_host("echo '{}' >/var/lib/selfhosted-kubernetes/components/toy.pending")
+    assert answer() == "hellO"
     result = apply()
     assert result["components"]["toy"]["actions"] == ["restart toy.service (an earlier run was interrupted)"]
     assert answer() == "hello"

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Binaries: compared by the digest recorded when they were installed, fetched from the artifact store, verified before use."""
+"""Binaries: compared by the digest that was recorded, fetched from the artifact store, verified before use."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import os
 import ssl
 import urllib.error
 import urllib.request
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Sequence
+from typing import Any
 
 from .host import ComponentError, Host
 
@@ -58,7 +59,9 @@ def fetch_all(host: Host, binaries: Sequence[dict[str, Any]], store: dict[str, A
     if not binaries:
         return
     if not store.get("urls"):
-        raise ComponentError("no artifact store is known, so nothing can be fetched; is there a host in group `outside`?")
+        raise ComponentError(
+            "no artifact store is known, so nothing can be fetched; is there a host in group `outside`?"
+        )
     context = ssl.create_default_context(cadata=store["ca"]) if store.get("ca") else ssl.create_default_context()
     unique = {(binary["dest"], binary["sha256"]): binary for binary in binaries}
     with ThreadPoolExecutor(max_workers=2) as pool:
@@ -69,6 +72,7 @@ def fetch_all(host: Host, binaries: Sequence[dict[str, Any]], store: dict[str, A
 def _fetch(host: Host, binary: dict[str, Any], urls: Sequence[str], context: ssl.SSLContext) -> None:
     real = host.path(staged(binary["dest"], binary["sha256"]))
     if real.exists() and file_digest(real) == binary["sha256"]:
+        real.chmod(0o755)
         return
     real.parent.mkdir(parents=True, exist_ok=True)
     failures = []
@@ -79,11 +83,18 @@ def _fetch(host: Host, binary: dict[str, Any], urls: Sequence[str], context: ssl
         except (OSError, http.client.HTTPException, ComponentError) as error:
             real.unlink(missing_ok=True)
             if isinstance(error, OSError) and error.errno == 28:
-                raise ComponentError(f"no space left for {binary['dest']} ({binary['size'] >> 20} MiB): free some space and run again; nothing was changed") from error
+                need = f"{binary['dest']} ({binary['size'] >> 20} MiB)"
+                raise ComponentError(
+                    f"no space left for {need}: free some space and run again; nothing was changed"
+                ) from error
             failures.append(f"{url}: {getattr(error, 'reason', error)}")
         else:
+            real.chmod(0o755)
             return
-    raise ComponentError(f"cannot fetch {binary['name']}: {'; '.join(failures)}. Nothing was changed; `ansible-playbook selfhosted.kubernetes.site` fills the store on the outside host")
+    raise ComponentError(
+        f"cannot fetch {binary['name']}: {'; '.join(failures)}. Nothing was changed; "
+        "`ansible-playbook selfhosted.kubernetes.site` fills the store on the outside host"
+    )
 
 
 def _download(url: str, context: ssl.SSLContext, part: str, binary: dict[str, Any]) -> None:
@@ -95,5 +106,6 @@ def _download(url: str, context: ssl.SSLContext, part: str, binary: dict[str, An
             stream.write(chunk)
             size += len(chunk)
     if digest.hexdigest() != binary["sha256"]:
-        raise ComponentError(f"wrong checksum: expected sha256 {binary['sha256']}, got {digest.hexdigest()} ({size} bytes)")
-    os.chmod(part, 0o755)
+        raise ComponentError(
+            f"wrong checksum: expected sha256 {binary['sha256']}, got {digest.hexdigest()} ({size} bytes)"
+        )

@@ -1,23 +1,31 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Apply plans: new components all together, existing ones one by one with rollback. Killed at any point, the next run finishes."""
+"""Apply plans: new components all together, existing ones one by one with rollback.
+
+Killed at any point, the next run finishes.
+"""
 
 from __future__ import annotations
 
 import os
 import shutil
+from collections import Counter
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Iterable
+from typing import Any
 
 from . import binaries, health
-from .host import STATE_DIR, ComponentError, Found, Host
+from .host import STATE_DIR, ComponentError, Host
 from .plan import Change, Plan, compare, text_diff
 
 GRACE_SECONDS = 10.0
+PREVIOUS = "previous"
 
 
-def run(host: Host, components: list[dict[str, Any]], store: dict[str, Any], rolling: bool, check: bool) -> dict[str, Any]:
+def run(
+    host: Host, components: list[dict[str, Any]], store: dict[str, Any], rolling: bool, check: bool
+) -> dict[str, Any]:
     """Bring the host's components to what is wanted; returns the module's result."""
     plans = make_plans(host, components)
     changed = [plan for plan in plans if plan.actions]
@@ -30,11 +38,14 @@ def run(host: Host, components: list[dict[str, Any]], store: dict[str, Any], rol
     if check:
         return result
     for plan in plans:
-        if plan.new and not plan.actions:  # all as wanted, only our record of it is gone
+        # All as wanted, but not our record of it: it is gone, or a program was touched and is the same all the same.
+        if not plan.actions and (plan.pending is not None or plan.state != record(host, plan)):
             finish(host, plan)
     if not changed:
         return result
-    if rolling and any(plan.spec.get("rolling") and not plan.new and plan.active and plan.restart_reasons for plan in changed):
+    if rolling and any(
+        plan.spec.get("rolling") and not plan.new and plan.active and plan.restart_reasons for plan in changed
+    ):
         return {**result, "changed": False, "deferred": True, "diff": []}
     apply(host, changed, store)
     return result
@@ -43,8 +54,13 @@ def run(host: Host, components: list[dict[str, Any]], store: dict[str, Any], rol
 def make_plans(host: Host, components: list[dict[str, Any]]) -> list[Plan]:
     """Compare everything before anything is changed, so that a file of two components restarts both."""
     paths = {spec["name"]: {item["dest"] for item in spec["files"] + spec["binaries"]} for spec in components}
-    plans = [compare(host, spec, set().union(*(paths[name] for name in paths if name != spec["name"]))) for spec in components]
-    missing = set(host.missing_packages(sorted({package for spec in components for package in spec.get("packages", [])})))
+    plans = [
+        compare(host, spec, set().union(*(paths[name] for name in paths if name != spec["name"])))
+        for spec in components
+    ]
+    missing = set(
+        host.missing_packages(sorted({package for spec in components for package in spec.get("packages", [])}))
+    )
     units = host.units([plan.unit for plan in plans if plan.unit])
     for plan in plans:
         plan.packages = [package for package in plan.spec.get("packages", []) if package in missing]
@@ -52,11 +68,19 @@ def make_plans(host: Host, components: list[dict[str, Any]]) -> list[Plan]:
             state = units[plan.unit]
             plan.active = state.get("ActiveState") in ("active", "reloading")
             plan.enable = state.get("UnitFileState") not in ("enabled", "static", "generated")
-    probed = [plan for plan in plans if plan.active and not plan.new and plan.pending is None and plan.spec.get("health")]
+    probed = [
+        plan for plan in plans if plan.active and not plan.new and plan.pending is None and plan.spec.get("health")
+    ]
     with ThreadPoolExecutor(max_workers=len(probed) or 1) as pool:
-        for plan, complaint in zip(probed, pool.map(lambda plan: health.wait(host, plan.unit, plan.spec["health"], GRACE_SECONDS), probed)):
+        for plan, complaint in zip(probed, pool.map(lambda plan: current_complaint(host, plan), probed)):
             plan.complaint = complaint
     return plans
+
+
+def current_complaint(host: Host, plan: Plan) -> str:
+    """What is wrong with a running component; it gets some seconds to recover by itself."""
+    spec = plan.spec["health"]
+    return health.probe(host, spec) and health.wait(host, plan.unit, spec, GRACE_SECONDS)
 
 
 def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
@@ -65,6 +89,11 @@ def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
     if packages:
         host.install_packages(packages)
     binaries.fetch_all(host, [change.binary for plan in plans for change in plan.changes if change.binary], store)
+    # A file of several components restarts each of them, also when this run ends after the first one wrote it.
+    writers = Counter(change.path for plan in plans for change in plan.changes)
+    for plan in plans:
+        if any(writers[change.path] > 1 for change in plan.changes):
+            mark(host, plan)
     new = [plan for plan in plans if plan.new]
     for plan in new:
         write(host, plan)
@@ -73,9 +102,14 @@ def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
         replace(host, plan)
 
 
+def mark(host: Host, plan: Plan) -> None:
+    """Note what is about to happen, so that a run that is killed from here on is finished by the next."""
+    host.save(f"components/{plan.name}.pending", {"actions": plan.actions, "restarts": plan.other_units})
+
+
 def write(host: Host, plan: Plan) -> None:
-    """Users, folders and files of one component; a mark comes first, so that a run killed here is finished by the next."""
-    host.save(f"components/{plan.name}.pending", {"actions": plan.actions})
+    """Users, folders and files of one component."""
+    mark(host, plan)
     user = plan.spec.get("user")
     if user and not host.user_exists(user["name"]):
         host.add_user(user["name"], user["home"])
@@ -105,7 +139,10 @@ def owner_ids(host: Host, owner: str, group: str) -> tuple[int, int]:
     """Numeric owner; a name that nobody made is an error."""
     ids = host.ids(owner, group)
     if ids is None:
-        raise ComponentError(f"user `{owner}` or group `{group}` does not exist on the host; name it as the component's `user` or install the package that brings it")
+        raise ComponentError(
+            f"user `{owner}` or group `{group}` does not exist on the host; "
+            "name it as the component's `user` or install the package that brings it"
+        )
     return ids
 
 
@@ -122,7 +159,10 @@ def start_together(host: Host, plans: list[Plan]) -> None:
         complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
         if complaint:
             journal = host.journal(plan.unit) if plan.unit else ""
-            complaints.append(f"{plan.name} does not get healthy: {complaint}. It is its first start, so there is nothing to go back to; its files were left for inspection.\n{journal}")
+            complaints.append(
+                f"{plan.name} does not get healthy: {complaint}. It is its first start, so there is nothing to go back "
+                f"to; its files were left for inspection.\n{journal}"
+            )
         else:
             finish(host, plan)
     if complaints:
@@ -132,6 +172,7 @@ def start_together(host: Host, plans: list[Plan]) -> None:
 def replace(host: Host, plan: Plan) -> None:
     """Change a component that ran before; where it does not get healthy again, everything is put back."""
     back_up(host, plan)
+    complaint = ""
     try:
         write(host, plan)
         reload_units(host, [plan])
@@ -142,18 +183,25 @@ def replace(host: Host, plan: Plan) -> None:
                 host.systemctl("reload", plan.unit)
             else:
                 restart(host, [plan.unit])
-        complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan)) if plan.restart_reasons else ""
+        if plan.restart_reasons:
+            complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
+            complaint = complaint and f"{plan.name} does not get healthy: {complaint}"
     except (ComponentError, OSError) as error:
-        complaint = str(error)
+        complaint = f"{plan.name} cannot be changed: {error}"
     if not complaint:
         finish(host, plan)
         return
     journal = host.journal(plan.unit) if plan.unit else ""
-    raise ComponentError(f"{plan.name} does not get healthy: {complaint}. {roll_back(host, plan)}\nLast lines of its journal:\n{journal}")
+    try:
+        outcome = roll_back(host, plan)
+    except (ComponentError, OSError) as error:
+        previous = f"{STATE_DIR}/previous/{plan.name}"
+        outcome = f"It could not be rolled back either: {error}. What was there before is in {previous}."
+    raise ComponentError(f"{complaint}. {outcome}\nLast lines of its journal:\n{journal}")
 
 
 def reload_units(host: Host, plans: Iterable[Plan]) -> None:
-    """systemd reads unit files again where one changed, also where an interrupted run changed it."""
+    """Let systemd read unit files again where one changed, also where an interrupted run changed it."""
     if any(plan.unit_file_differs or plan.pending is not None for plan in plans):
         host.systemctl("daemon-reload")
 
@@ -173,7 +221,10 @@ def enable(host: Host, plans: Iterable[Plan]) -> None:
 
 
 def restart(host: Host, units: list[str]) -> None:
-    """Stop and start. The start is not waited for: units wait for each other, and health is asked afterwards; the old process must be gone by then."""
+    """Stop, wait until the old process is gone, and start.
+
+    The start is not waited for: units wait for each other, and health is asked afterwards.
+    """
     if units:
         host.systemctl("stop", *units)
         host.try_run(["systemctl", "reset-failed", *units])
@@ -185,21 +236,39 @@ def timeout_of(plan: Plan) -> float:
     return float((plan.spec.get("health") or {}).get("timeout_seconds") or 60)
 
 
+def record(host: Host, plan: Plan) -> dict[str, Any]:
+    """What the host remembers of a component that is installed and healthy."""
+    spec = plan.spec
+    return {
+        "name": plan.name,
+        "version": next((binary["version"] for binary in spec["binaries"] if binary.get("version")), None),
+        "unit": plan.unit,
+        "binaries": {
+            binary["dest"]: {"sha256": binary["sha256"], "signature": binaries.signature(host, binary["dest"])}
+            for binary in spec["binaries"]
+        },
+        "files": {file["dest"]: {"secret": file["secret"], "restarts": file.get("restarts")} for file in spec["files"]},
+    }
+
+
 def finish(host: Host, plan: Plan) -> None:
     """Record what is installed and healthy now."""
-    spec = plan.spec
-    recorded = {binary["dest"]: {"sha256": binary["sha256"], "signature": binaries.signature(host, binary["dest"])} for binary in spec["binaries"]}
-    version = next((binary["version"] for binary in spec["binaries"] if binary.get("version")), None)
-    files = {file["dest"]: {} for file in spec["files"]}
-    host.save(f"components/{plan.name}.json", {"name": plan.name, "version": version, "unit": plan.unit, "binaries": recorded, "files": files})
+    host.save(f"components/{plan.name}.json", record(host, plan))
+    forget(host, plan)
+
+
+def forget(host: Host, plan: Plan) -> None:
+    """Remove the mark of an unfinished run, and what was kept for going back."""
+    for binary in plan.spec["binaries"]:
+        host.remove(binaries.staged(binary["dest"], PREVIOUS))
     host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
     shutil.rmtree(host.path(f"{STATE_DIR}/previous/{plan.name}"), ignore_errors=True)
 
 
 def back_up(host: Host, plan: Plan) -> None:
-    """Keep what is about to change. What an interrupted run kept is older, so it is the state that was healthy last, and stays."""
+    """Keep what is about to change; what an interrupted run kept is older: the last healthy state, which stays."""
     folder = f"{STATE_DIR}/previous/{plan.name}"
-    kept = host.load(f"previous/{plan.name}/index.json") or {}
+    kept = (host.load(f"previous/{plan.name}/index.json") or {}) if plan.pending is not None else {}
     for change in plan.changes:
         if change.path in kept:
             continue
@@ -211,6 +280,7 @@ def back_up(host: Host, plan: Plan) -> None:
             else:
                 host.write(copy, change.before.content, 0o600, os.getuid(), os.getgid())
             entry = {"copy": copy, "mode": change.before.mode, "uid": change.before.uid, "gid": change.before.gid}
+            entry["binary"] = change.binary is not None
         kept[change.path] = entry
     host.save(f"previous/{plan.name}/index.json", kept)
 
@@ -232,14 +302,17 @@ def roll_back(host: Host, plan: Plan) -> str:
         if entry["copy"] is None:
             host.remove(path)
             continue
-        found = host.read(entry["copy"]) or Found(b"", 0, 0, 0)
-        host.write(path, found.content, entry["mode"], entry["uid"], entry["gid"])
+        if entry.get("binary"):
+            back = binaries.staged(path, PREVIOUS)
+            link_or_copy(host, entry["copy"], back)
+            host.path(back).replace(host.path(path))
+        else:
+            host.write(path, host.path(entry["copy"]).read_bytes(), entry["mode"], entry["uid"], entry["gid"])
     host.systemctl("daemon-reload")
     restart_others(host, [plan])
     restart(host, [plan.unit] if plan.unit else [])
     complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
     if complaint:
         return f"It was rolled back, but is not healthy with its old files either: {complaint}."
-    host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
-    shutil.rmtree(host.path(f"{STATE_DIR}/previous/{plan.name}"), ignore_errors=True)
+    forget(host, plan)
     return "It was rolled back to what ran before and is healthy again."

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import http.client
 import socket
 import ssl
 import time
@@ -33,7 +34,8 @@ def probe(host: Host, health: dict[str, Any]) -> str:
     if health.get("command"):
         done = host.try_run(health["command"], timeout=60)
         if done.returncode != 0:
-            return f"`{' '.join(health['command'])}` ended with {done.returncode}: {(done.stderr or done.stdout).strip()[-500:]}"
+            output = (done.stderr or done.stdout).strip()[-500:]
+            return f"`{' '.join(health['command'])}` ended with {done.returncode}: {output}"
     return ""
 
 
@@ -42,21 +44,24 @@ def _probe_url(host: Host, health: dict[str, Any]) -> str:
     try:
         context = None
         if url.startswith("https:"):
-            context = ssl.create_default_context(cafile=str(host.path(health["ca"])) if health.get("ca") else None)
+            ca = str(host.path(health["ca"])) if health.get("ca") else None
+            context = ssl.create_default_context(cafile=ca)
             if health.get("cert"):
                 context.load_cert_chain(str(host.path(health["cert"])), str(host.path(health["key"])))
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+        opener = urllib.request.build_opener(
+            urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
+        )
         with opener.open(url, timeout=PROBE_SECONDS) as answer:
             status, body = answer.status, ""
     except urllib.error.HTTPError as error:
         status, body = error.code, error.read(500).decode(errors="replace").strip()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, http.client.HTTPException) as error:
         return f"{url}: {getattr(error, 'reason', error)}"
     return "" if status in (health.get("status") or [200]) else f"{url} answered {status} {body}".strip()
 
 
 def wait(host: Host, unit: str | None, health: dict[str, Any] | None, timeout: float) -> str:
-    """Wait until the unit is active and its health endpoint answers; the last complaint on timeout, else the empty string."""
+    """Wait until the unit is active and healthy; the last complaint on timeout, else the empty string."""
     deadline = time.monotonic() + timeout
     while True:
         complaint = ""

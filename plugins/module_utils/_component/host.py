@@ -12,9 +12,10 @@ import json
 import os
 import pwd
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 STATE_DIR = "/var/lib/selfhosted-kubernetes"
 
@@ -25,7 +26,7 @@ class ComponentError(Exception):
 
 @dataclass(frozen=True)
 class Found:
-    """A file as it is: its bytes (None for a binary, which is compared by digest), mode and owner."""
+    """A file as it is: its bytes (empty for a binary, which is compared by digest), mode and owner."""
 
     content: bytes
     mode: int
@@ -55,22 +56,23 @@ class Host:
         return Found(content, status.st_mode & 0o7777, status.st_uid, status.st_gid)
 
     def write(self, path: str, content: bytes, mode: int, uid: int, gid: int) -> None:
-        """Write atomically; in place where the file is a mount point and cannot be replaced (/etc/hosts in a container)."""
+        """Write atomically; in place where the file is a mount point and stays (/etc/hosts in a container)."""
         real = self.path(path)
         real.parent.mkdir(parents=True, exist_ok=True)
         temporary = real.with_name("." + real.name + ".new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-            os.fsync(stream.fileno())
-        self.set_owner(temporary, mode, uid, gid)
         try:
+            with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
+                stream.write(content)
+                stream.flush()
+                os.fsync(stream.fileno())
+            self.set_owner(temporary, mode, uid, gid)
             temporary.replace(real)
         except OSError as error:
-            temporary.unlink()
+            temporary.unlink(missing_ok=True)
             if error.errno != errno.EBUSY:
                 raise
             real.write_bytes(content)
+            self.set_owner(real, mode, uid, gid)
 
     def set_owner(self, real: Path, mode: int, uid: int, gid: int) -> None:
         """Owner first: changing it clears the setuid bits of the mode."""
@@ -100,7 +102,19 @@ class Host:
 
     def add_user(self, name: str, home: str) -> None:
         """A system user that nobody can log in as, with a group of its own."""
-        self.run(["useradd", "--system", "--user-group", "--no-create-home", "--home-dir", home, "--shell", "/usr/sbin/nologin", name])
+        self.run(
+            [
+                "useradd",
+                "--system",
+                "--user-group",
+                "--no-create-home",
+                "--home-dir",
+                home,
+                "--shell",
+                "/usr/sbin/nologin",
+                name,
+            ]
+        )
 
     # ---- packages
     def missing_packages(self, names: Sequence[str]) -> list[str]:
@@ -108,8 +122,14 @@ class Host:
         if not names:
             return []
         if self.path("/var/lib/dpkg/status").exists():
-            done = self.try_run(["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\\n", *names])
-            present = {line.split(" ", 1)[1].split(":")[0] for line in done.stdout.splitlines() if line.startswith("installed ")}
+            done = self.try_run(
+                ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\\n", *names]
+            )
+            present = {
+                line.split(" ", 1)[1].split(":")[0]
+                for line in done.stdout.splitlines()
+                if line.startswith("installed ")
+            }
         else:
             present = set()
             for name in names:
@@ -118,9 +138,9 @@ class Host:
         return [name for name in names if name not in present]
 
     def install_packages(self, names: Sequence[str]) -> None:
-        """Install from the distribution, without starting what the packages bring."""
+        """Install from the distribution."""
         if self.path("/var/lib/dpkg/status").exists():
-            # `|| true` would hide a broken mirror; the list is only refreshed when the first try fails.
+            # The list of packages is only refreshed when the first try fails.
             argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names]
             environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
             if self.try_run(argv, environment).returncode != 0:
@@ -145,14 +165,27 @@ class Host:
 
     def journal(self, unit: str, lines: int = 20) -> str:
         """The last lines of the unit's journal, for an error's text."""
-        return self.try_run(["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output", "cat"]).stdout.strip()
+        return self.try_run(
+            ["journalctl", "--unit", unit, "--lines", str(lines), "--no-pager", "--output", "cat"]
+        ).stdout.strip()
 
     # ---- processes
-    def try_run(self, argv: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 600) -> subprocess.CompletedProcess[str]:
-        """Run a command and return how it ended; a missing program counts as exit code 127."""
+    def try_run(
+        self, argv: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 600
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command and return how it ended; a program that cannot run counts as exit code 127."""
         try:
-            return subprocess.run(list(argv), capture_output=True, text=True, env=environment, timeout=timeout, check=False, stdin=subprocess.DEVNULL)
-        except (FileNotFoundError, NotADirectoryError) as error:
+            return subprocess.run(
+                list(argv),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                env=environment,
+                timeout=timeout,
+                check=False,
+                stdin=subprocess.DEVNULL,
+            )
+        except OSError as error:
             return subprocess.CompletedProcess(list(argv), 127, "", str(error))
         except subprocess.TimeoutExpired:
             return subprocess.CompletedProcess(list(argv), 124, "", f"no answer within {timeout:.0f} s")
@@ -161,7 +194,8 @@ class Host:
         """Run a command that must succeed."""
         done = self.try_run(argv, environment)
         if done.returncode != 0:
-            raise ComponentError(f"`{' '.join(argv)}` failed with exit code {done.returncode}: {(done.stderr or done.stdout).strip()[-2000:]}")
+            output = (done.stderr or done.stdout).strip()[-2000:]
+            raise ComponentError(f"`{' '.join(argv)}` failed with exit code {done.returncode}: {output}")
         return done.stdout
 
     # ---- the mechanism's own state
@@ -175,4 +209,10 @@ class Host:
 
     def save(self, name: str, document: dict[str, Any]) -> None:
         """Write a JSON document to the state folder."""
-        self.write(f"{STATE_DIR}/{name}", (json.dumps(document, indent=1, sort_keys=True) + "\n").encode(), 0o600, os.getuid(), os.getgid())
+        self.write(
+            f"{STATE_DIR}/{name}",
+            (json.dumps(document, indent=1, sort_keys=True) + "\n").encode(),
+            0o600,
+            os.getuid(),
+            os.getgid(),
+        )

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from . import binaries
-from .host import Found, Host
+from .host import STATE_DIR, Found, Host
 
 
 @dataclass
@@ -99,8 +99,9 @@ class Plan:
 
     @property
     def other_units(self) -> list[str]:
-        """Units beside its own that a changed file restarts."""
-        return sorted({change.restarts for change in self.changes if change.content_differs and change.restarts})
+        """Units beside its own that a changed file restarts, now or in a run that was interrupted before it did."""
+        changed = {change.restarts for change in self.changes if change.content_differs and change.restarts}
+        return sorted(changed.union((self.pending or {}).get("restarts", [])))
 
     @property
     def actions(self) -> list[str]:
@@ -110,6 +111,7 @@ class Plan:
             lines.append(f"create user {self.spec['user']['name']}")
         lines += [f"create or correct folder {directory['path']}" for directory in self.directories]
         lines += [change.describe() for change in self.changes]
+        lines += [f"restart {unit}" for unit in self.other_units]
         if self.enable:
             lines.append(f"enable {self.unit}")
         if self.restart_reasons:
@@ -120,38 +122,78 @@ class Plan:
     @property
     def reloads(self) -> bool:
         """Whether a reload is enough: the unit can, it runs well, and neither it nor its program changed."""
-        program = any(change.binary or change.path == self.unit_path for change in self.changes if change.content_differs)
-        return bool(self.spec["unit"].get("reload")) and self.active and not self.complaint and not program and self.pending is None
+        program = any(
+            change.binary or change.path == self.unit_path for change in self.changes if change.content_differs
+        )
+        return (
+            bool(self.spec["unit"].get("reload"))
+            and self.active
+            and not self.complaint
+            and not program
+            and self.pending is None
+        )
 
 
 def compare(host: Host, spec: dict[str, Any], wanted_elsewhere: set[str]) -> Plan:
-    """Compare files, binaries, user and folders of one component; units and health are filled in by the caller for all at once."""
+    """Compare one component but for units, packages and health, which the caller fills in for all at once."""
     name = spec["name"]
     plan = Plan(spec, host.load(f"components/{name}.json"), host.load(f"components/{name}.pending"))
     recorded = (plan.state or {}).get("binaries", {})
+    known = (plan.state or {}).get("files", {})
     plan.user = bool(spec.get("user")) and not host.user_exists(spec["user"]["name"])
     for directory in spec.get("directories", []):
         real = host.path(directory["path"])
         ids = host.ids(directory["owner"], directory["group"])
         status = real.stat() if real.is_dir() else None
-        if status is None or ids != (status.st_uid, status.st_gid) or status.st_mode & 0o7777 != int(directory["mode"], 8):
+        if (
+            status is None
+            or ids != (status.st_uid, status.st_gid)
+            or status.st_mode & 0o7777 != int(directory["mode"], 8)
+        ):
             plan.directories.append(directory)
     for file in spec["files"]:
         before = host.read(file["dest"])
         mode = int(file["mode"], 8)
         ids = host.ids(file["owner"], file["group"])
         if before is None or before.content != file["bytes"] or before.mode != mode or ids != (before.uid, before.gid):
-            plan.changes.append(Change(file["dest"], before, file["bytes"], mode, file["owner"], file["group"], file.get("restarts"), file["secret"]))
+            secret = file["secret"] or known.get(file["dest"], {}).get("secret", False)
+            plan.changes.append(
+                Change(
+                    file["dest"],
+                    before,
+                    file["bytes"],
+                    mode,
+                    file["owner"],
+                    file["group"],
+                    file.get("restarts"),
+                    secret,
+                )
+            )
     for binary in spec["binaries"]:
         if not binaries.is_installed(host, binary, recorded):
             before = Found(b"", 0o755, 0, 0) if host.path(binary["dest"]).exists() else None
             plan.changes.append(Change(binary["dest"], before, None, 0o755, "root", "root", None, binary=binary))
-    wanted = {file["dest"] for file in spec["files"]} | {binary["dest"] for binary in spec["binaries"]} | wanted_elsewhere
-    for path in sorted(({**(plan.state or {}).get("files", {}), **recorded}).keys() - wanted):
+    wanted = (
+        {file["dest"] for file in spec["files"]} | {binary["dest"] for binary in spec["binaries"]} | wanted_elsewhere
+    )
+    stale = {**known, **recorded}.keys() - wanted
+    for path in sorted(stale - paths_of_others(host, name) if stale else stale):
         before = host.read(path)
         if before is not None:
-            plan.changes.append(Change(path, before, None, 0, "root", "root", None))
+            # What an older version recorded does not say whether it is secret: it is treated so.
+            restarts, secret = known.get(path, {}).get("restarts"), known.get(path, {}).get("secret", True)
+            plan.changes.append(Change(path, before, None, 0, "root", "root", restarts, secret))
     return plan
+
+
+def paths_of_others(host: Host, name: str) -> set[str]:
+    """Paths of all other components on the host, also of those that this call does not name."""
+    paths: set[str] = set()
+    for record in host.path(f"{STATE_DIR}/components").glob("*.json"):
+        if record.stem != name:
+            document = host.load(f"components/{record.name}") or {}
+            paths.update(document.get("files", {}), document.get("binaries", {}))
+    return paths
 
 
 def text_diff(change: Change) -> dict[str, str]:
@@ -170,7 +212,10 @@ def text_diff(change: Change) -> dict[str, str]:
     before = show(change.before.content if change.before else None)
     after = show(change.after)
     if change.binary:
-        before, after = ("(other binary)\n" if change.before else ""), f"(binary {change.binary['name']}, sha256 {change.binary['sha256']})\n"
+        before, after = (
+            ("(other binary)\n" if change.before else ""),
+            f"(binary {change.binary['name']}, sha256 {change.binary['sha256']})\n",
+        )
     elif change.secret and change.content_differs and change.before and change.after is not None:
         before, after = "(secret: content differs)\n", "(secret: new content)\n"
     elif not change.content_differs and change.before:

@@ -27,7 +27,10 @@ def digest_of(path: Path) -> str:
 
 
 class Cache:
-    """`sha256/DIGEST` holds content; `index/NAME.json` says what a recipe gave. An entry exists only when all of its files do."""
+    """`sha256/DIGEST` holds content; `index/NAME.json` says what a recipe gave.
+
+    An entry exists only when all of its files do.
+    """
 
     def __init__(self, folder: str) -> None:
         self.folder = Path(folder)
@@ -35,7 +38,7 @@ class Cache:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Two runs at once would build everything twice; the second waits. What a killed run left half-done is removed."""
+        """Two runs at once would build everything twice: the second waits. What a killed run left is removed."""
         self.content.mkdir(parents=True, exist_ok=True)
         (self.folder / "index").mkdir(exist_ok=True)
         with open(self.folder / ".lock", "w", encoding="utf-8") as lock:
@@ -53,7 +56,7 @@ class Cache:
         return self.folder / "work"
 
     def get(self, name: str, recipe: str) -> dict[str, dict[str, Any]] | None:
-        """Files of an entry, or None when it was never made, was made by another recipe, or a file is gone or was touched."""
+        """Files of an entry; None when it was never made, was made by another recipe, or a file is gone or differs."""
         try:
             entry = json.loads((self.folder / "index" / f"{name}.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, ValueError):

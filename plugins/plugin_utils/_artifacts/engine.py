@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import platform
@@ -19,10 +20,10 @@ import yaml
 
 from .cache import ArtifactError, Cache
 from .image import write_layout
-from .sources import Bundle, Progress, Release, Source, Unreachable, Wanted
+from .sources import Bundle, Progress, Release, Source, UnreachableError, Wanted
 
 FILES = Path(__file__).resolve().parents[3] / "roles/artifacts/files"
-NATIVE = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()] if platform.machine() in ("x86_64", "aarch64") else "amd64"
+NATIVE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 AnySource = Release | Bundle | Source
 
 
@@ -46,14 +47,18 @@ class Artifacts:
         result = []
         for arch in self.options["architectures"]:
             for name, component in self.lock["components"].items():
-                version = self.options["kubernetes_version"] if name == "kubernetes" else next(iter(component["versions"]))
+                version = (
+                    self.options["kubernetes_version"] if name == "kubernetes" else next(iter(component["versions"]))
+                )
                 lock = component["versions"].get(version)
                 if lock is None:
-                    raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {', '.join(component['versions'])}")
+                    known = ", ".join(component["versions"])
+                    raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {known}")
                 if name != "crane" or arch == NATIVE:
                     result.append(Wanted(name, version, arch, lock, lock["programs"]))
             for name, image in self.lock["images"].items():
-                result.append(Wanted(f"image-{name}", image["ref"].rsplit(":", 1)[1], arch, image, {name: {"package": image["package"]}}))
+                version, programs = image["ref"].rsplit(":", 1)[1], {name: {"package": image["package"]}}
+                result.append(Wanted(f"image-{name}", version, arch, image, programs))
         if NATIVE not in self.options["architectures"]:
             version, lock = next(iter(self.lock["components"]["crane"]["versions"].items()))
             result.append(Wanted("crane", version, NATIVE, lock, lock["programs"]))
@@ -67,8 +72,13 @@ class Artifacts:
             return [source]
         if choice == "mirror" or (choice == "auto" and mirror):
             if not mirror:
-                raise ArtifactError("artifacts_source is `mirror`, but artifacts_mirror is empty: set it to a base URL or to a bundle made by playbooks/bundle.yml")
-            first: AnySource = Release(self.pins, mirror) if "://" in mirror else Bundle(self._unpacked(Path(mirror).expanduser()))
+                raise ArtifactError(
+                    "artifacts_source is `mirror`, but artifacts_mirror is empty: "
+                    "set it to a base URL or to a bundle made by playbooks/bundle.yml"
+                )
+            first: AnySource = (
+                Release(self.pins, mirror) if "://" in mirror else Bundle(self._unpacked(Path(mirror).expanduser()))
+            )
         else:
             first = Release(self.pins)
         return [first, source] if choice == "auto" else [first]
@@ -81,13 +91,14 @@ class Artifacts:
         except FileNotFoundError as error:
             raise ArtifactError(f"artifacts_mirror: there is no {bundle}") from error
         if not folder.exists():
-            temporary = folder.with_name(folder.name + ".new")
-            shutil.rmtree(temporary, ignore_errors=True)
+            temporary = self.cache.work / "bundle"
             try:
                 with tarfile.open(bundle) as archive:
                     archive.extractall(temporary, filter="data")
             except (tarfile.TarError, EOFError) as error:
-                raise ArtifactError(f"artifacts_mirror: {bundle} cannot be read to its end ({error}); copy it again") from error
+                raise ArtifactError(
+                    f"artifacts_mirror: {bundle} cannot be read to its end ({error}); copy it again"
+                ) from error
             temporary.replace(folder)
         return folder
 
@@ -97,24 +108,37 @@ class Artifacts:
         with self.cache.locked():
             sources = self.sources()
             wanted = self.wanted()
-            got = {(item.name, item.arch): self._get(item, sources, position, len(wanted)) for position, item in enumerate(wanted, 1)}
+            got = {
+                (item.name, item.arch): self._get(item, sources, position, len(wanted))
+                for position, item in enumerate(wanted, 1)
+            }
             files: dict[str, dict[str, Any]] = {arch: {} for arch in {item.arch for item in wanted}}
             for item in wanted:
                 if not item.name.startswith("image-"):
                     for name, file in got[item.name, item.arch].items():
-                        files[item.arch][name] = {"sha256": file["sha256"], "size": file["size"], "version": item.version}
-            images = {} if self.missing else {name: self._image(name, image, got) for name, image in self.lock["images"].items()}
+                        files[item.arch][name] = {
+                            "sha256": file["sha256"],
+                            "size": file["size"],
+                            "version": item.version,
+                        }
+            images = (
+                {}
+                if self.missing
+                else {name: self._image(name, image, got) for name, image in self.lock["images"].items()}
+            )
         digests = sorted({file["sha256"] for programs in files.values() for file in programs.values()})
         return {"cache_dir": str(self.cache.folder), "files": files, "digests": digests, "images": images}
 
     def _get(self, wanted: Wanted, sources: list[AnySource], position: int, total: int) -> dict[str, dict[str, Any]]:
         entries = [(source, f"{wanted.name}-{wanted.version}-{wanted.arch}-{source.name}") for source in sources]
-        recipes = {}
+        recipes: dict[str, str] = {}
+        failures: list[str] = []
         for source, entry in entries:
             try:
                 recipes[entry] = source.recipe(wanted)
-            except Unreachable as error:
+            except UnreachableError as error:
                 self._skip(source, error)
+                failures.append(str(error))
                 continue
             found = self.cache.get(entry, recipes[entry])
             if found is not None:
@@ -122,7 +146,6 @@ class Artifacts:
         if self.options["check"]:
             self.missing.append(wanted.title)
             return {}
-        failures = []
         for source, entry in entries:
             if entry not in recipes or (source.name in self.unreachable and len(sources) > 1):
                 continue
@@ -132,32 +155,45 @@ class Artifacts:
             self._say(position, total, wanted, f"from {source.name}")
             try:
                 made = source.get(wanted, work, lambda text: self._say(position, total, wanted, text))
-            except Unreachable as error:
+            except UnreachableError as error:
                 self._skip(source, error)
                 failures.append(str(error))
                 continue
             files = self.cache.put(entry, recipes[entry], made)
             shutil.rmtree(work)
-            self.made.append({"name": wanted.title, "source": source.name, "seconds": round(time.monotonic() - began, 1)})
+            self.made.append(
+                {"name": wanted.title, "source": source.name, "seconds": round(time.monotonic() - began, 1)}
+            )
             return files
-        raise ArtifactError(f"{wanted.title} is to be had from no source: {'; '.join(failures)}. artifacts_source chooses among release, mirror, source and auto")
+        raise ArtifactError(
+            f"{wanted.title} is to be had from no source: {'; '.join(failures)}. "
+            "artifacts_source chooses among release, mirror, source and auto"
+        )
 
-    def _skip(self, source: AnySource, error: Unreachable) -> None:
+    def _skip(self, source: AnySource, error: UnreachableError) -> None:
         if source.name not in self.unreachable and "has no release" not in str(error):
             self.unreachable.add(source.name)
             self.progress(f"artifacts: {error}; going on with the next source")
 
     def _say(self, position: int, total: int, wanted: Wanted, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
-        self.progress(f"artifacts: {position} of {total}: {wanted.title}: {', '.join(wanted.programs)}: {text} [{minutes}:{seconds:02d} elapsed]")
+        self.progress(
+            f"artifacts: {position} of {total}: {wanted.title}: {', '.join(wanted.programs)}: {text} "
+            f"[{minutes}:{seconds:02d} elapsed]"
+        )
 
-    def _image(self, name: str, image: dict[str, Any], got: dict[tuple[str, str], dict[str, dict[str, Any]]]) -> dict[str, Any]:
+    def _image(
+        self, name: str, image: dict[str, Any], got: dict[tuple[str, str], dict[str, dict[str, Any]]]
+    ) -> dict[str, Any]:
         programs = {arch: got[f"image-{name}", arch][name]["sha256"] for arch in self.options["architectures"]}
-        folder = self.cache.folder / "images" / f"{name}-{'-'.join(sha256[:12] for sha256 in programs.values())}"
+        recipe = json.dumps([image["path"], image["user"], programs], sort_keys=True)
+        folder = self.cache.folder / "images" / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}"
         marker = folder / "digest"
         if not marker.exists():
             temporary = self.cache.work / f"layout-{name}"
-            digest = write_layout(temporary, image, {arch: self.cache.content / sha256 for arch, sha256 in programs.items()})
+            digest = write_layout(
+                temporary, image, {arch: self.cache.content / sha256 for arch, sha256 in programs.items()}
+            )
             (temporary / "digest").write_text(digest, encoding="utf-8")
             folder.parent.mkdir(exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
@@ -165,7 +201,7 @@ class Artifacts:
         return {"ref": image["ref"], "layout": str(folder), "digest": marker.read_text(encoding="utf-8")}
 
     # ---- giving it away
-    def bundle(self, target: Path, result: dict[str, Any]) -> int:
+    def bundle(self, target: Path) -> int:
         """Write everything into one tar that `artifacts_mirror` takes; returns its size in bytes."""
         manifest: dict[str, Any] = {"files": {}}
         content = set()
@@ -174,23 +210,32 @@ class Artifacts:
                 for source in self.sources():
                     files = self.cache.get(f"{item.name}-{item.version}-{item.arch}-{source.name}", source.recipe(item))
                     if files is not None:
-                        manifest["files"][f"{item.name}-{item.version}-{item.arch}"] = {name: file["sha256"] for name, file in files.items()}
+                        manifest["files"][f"{item.name}-{item.version}-{item.arch}"] = {
+                            name: file["sha256"] for name, file in files.items()
+                        }
                         content |= {file["sha256"] for file in files.values()}
                         break
-            (self.cache.work / "manifest.json").write_text(json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8")
+            (self.cache.work / "manifest.json").write_text(
+                json.dumps(manifest, indent=1, sort_keys=True), encoding="utf-8"
+            )
             temporary = target.with_name(target.name + ".new")
-            with tarfile.open(temporary, "w") as archive:
-                archive.add(self.cache.work / "manifest.json", "manifest.json")
-                archive.add(FILES / "lock.yml", "lock.yml")
-                for sha256 in sorted(content):
-                    archive.add(self.cache.content / sha256, f"sha256/{sha256}")
-            temporary.replace(target)
+            try:
+                with tarfile.open(temporary, "w") as archive:
+                    archive.add(self.cache.work / "manifest.json", "manifest.json")
+                    archive.add(FILES / "lock.yml", "lock.yml")
+                    for sha256 in sorted(content):
+                        archive.add(self.cache.content / sha256, f"sha256/{sha256}")
+                temporary.replace(target)
+            finally:
+                temporary.unlink(missing_ok=True)
         return target.stat().st_size
 
 
 def push(crane: Path, layout: str, target: str, ca: str) -> None:
     """Push an OCI layout with crane, which trusts the outside CA and nothing else here."""
     environment = {**os.environ, "SSL_CERT_FILE": ca, "HTTPS_PROXY": "", "https_proxy": "", "NO_PROXY": "*"}
-    done = subprocess.run([str(crane), "push", "--index", layout, target], capture_output=True, text=True, env=environment, check=False)
+    done = subprocess.run(
+        [str(crane), "push", "--index", layout, target], capture_output=True, text=True, env=environment, check=False
+    )
     if done.returncode != 0:
         raise ArtifactError(f"pushing {target} failed: {done.stderr.strip()[-1500:]}")

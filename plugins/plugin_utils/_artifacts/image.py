@@ -12,7 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-PASSWD = "root:x:0:0:root:/:/sbin/nologin\nnobody:x:65534:65534:nobody:/:/sbin/nologin\nnonroot:x:65532:65532:nonroot:/:/sbin/nologin\n"
+USERS = {"root": 0, "nobody": 65534, "nonroot": 65532}
+PASSWD = "".join(f"{name}:x:{uid}:{uid}:{name}:/:/sbin/nologin\n" for name, uid in USERS.items())
 INDEX = "application/vnd.oci.image.index.v1+json"
 MANIFEST = "application/vnd.oci.image.manifest.v1+json"
 CONFIG = "application/vnd.oci.image.config.v1+json"
@@ -32,7 +33,12 @@ def write_layout(folder: Path, image: dict[str, Any], programs: dict[str, Path])
             "config": {"Entrypoint": [image["path"]], "User": image["user"], "WorkingDir": "/", "Env": ["PATH=/"]},
             "rootfs": {"type": "layers", "diff_ids": [layer["digest"]]},
         }
-        manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": _blob(blobs, _json(config), CONFIG), "layers": [layer]}
+        manifest = {
+            "schemaVersion": 2,
+            "mediaType": MANIFEST,
+            "config": _blob(blobs, _json(config), CONFIG),
+            "layers": [layer],
+        }
         manifests.append({**_blob(blobs, _json(manifest), MANIFEST), "platform": {"architecture": arch, "os": "linux"}})
     index = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="utf-8")
@@ -41,14 +47,20 @@ def write_layout(folder: Path, image: dict[str, Any], programs: dict[str, Path])
 
 
 def _layer(image: dict[str, Any], program: Path) -> bytes:
-    """The program, users by name, and a folder for temporary files; no times, so that it depends on nothing else. Not compressed: that costs more than it saves on a local network."""
+    """The program, users by name, and a folder for temporary files; no times, so that it depends on nothing else.
+
+    Not compressed: that costs more than it saves on a local network.
+    """
     stream = io.BytesIO()
     with tarfile.open(fileobj=stream, mode="w", format=tarfile.USTAR_FORMAT) as archive:
         for name, mode in (("etc", 0o755), ("tmp", 0o1777)):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, mode
             archive.addfile(entry)
-        for name, content, mode in (("etc/passwd", PASSWD.encode(), 0o644), (image["path"].lstrip("/"), program.read_bytes(), 0o755)):
+        for name, content, mode in (
+            ("etc/passwd", PASSWD.encode(), 0o644),
+            (image["path"].lstrip("/"), program.read_bytes(), 0o755),
+        ):
             entry = tarfile.TarInfo(name)
             entry.size, entry.mode = len(content), mode
             archive.addfile(entry, io.BytesIO(content))

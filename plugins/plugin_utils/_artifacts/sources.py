@@ -28,7 +28,7 @@ CONNECT_SECONDS = 10
 Progress = Callable[[str], None]
 
 
-class Unreachable(ArtifactError):
+class UnreachableError(ArtifactError):
     """The source itself cannot be reached; another one may do."""
 
 
@@ -49,7 +49,10 @@ class Wanted:
 
 
 class Release:
-    """Upstream's own downloads, or the same paths below a mirror's base URL. The digest comes from upstream's checksum file and is pinned at first sight."""
+    """Upstream's own downloads, or the same paths below a mirror's base URL.
+
+    The digest comes from upstream's checksum file and is pinned at first sight.
+    """
 
     name = "release"
 
@@ -59,20 +62,24 @@ class Release:
 
     def recipe(self, wanted: Wanted) -> str:
         """What an entry of the cache depends on."""
-        return hashlib.sha256(json.dumps([self.name, wanted.version, wanted.lock.get("release"), sorted(wanted.programs)]).encode()).hexdigest()
+        return hashlib.sha256(
+            json.dumps([self.name, wanted.version, wanted.lock.get("release"), sorted(wanted.programs)]).encode()
+        ).hexdigest()
 
     def get(self, wanted: Wanted, work: Path, _progress: Progress) -> dict[str, Path]:
         """Download and verify; nothing unverified leaves the work folder."""
         release = wanted.lock.get("release")
         if not release:
-            raise Unreachable(f"{wanted.title} has no release")
+            raise UnreachableError(f"{wanted.title} has no release")
         made: dict[str, Path] = {}
         for program in wanted.programs:
             url = self._url(release["url"], wanted, program)
             file = work / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.download"
             if not file.exists():
                 self._download(url, file)
-                self._verify(url, self._url(release["checksum"], wanted, program) if release.get("checksum") else None, file)
+                self._verify(
+                    url, self._url(release["checksum"], wanted, program) if release.get("checksum") else None, file
+                )
             made[program] = self._extract(file, release, wanted, program, work)
         return made
 
@@ -86,29 +93,47 @@ class Release:
                 shutil.copyfileobj(answer, stream, 1 << 20)
                 expected = answer.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
-            raise ArtifactError(f"{url} answered {error.code} {error.reason}: does this version exist there? See `cluster_kubernetes_version` and `artifacts_mirror`") from error
+            raise ArtifactError(
+                f"{url} answered {error.code} {error.reason}: does this version exist there? "
+                "See `cluster_kubernetes_version` and `artifacts_mirror`"
+            ) from error
         except OSError as error:
             file.unlink(missing_ok=True)
             if error.errno == 28:
-                raise ArtifactError(f"no space left in {file.parent}: free some, or set `artifacts_cache_dir`; the next run goes on") from error
-            raise Unreachable(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
+                raise ArtifactError(
+                    f"no space left in {file.parent}: free some, or set `artifacts_cache_dir`; the next run goes on"
+                ) from error
+            raise UnreachableError(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
         except http.client.HTTPException as error:
             raise ArtifactError(f"{url}: the download was cut off ({error}); run again") from error
         if expected and file.stat().st_size != int(expected):
-            raise ArtifactError(f"{url}: the download was cut off after {file.stat().st_size} of {expected} bytes; run again")
+            raise ArtifactError(
+                f"{url}: the download was cut off after {file.stat().st_size} of {expected} bytes; run again"
+            )
 
     def _verify(self, url: str, checksum_url: str | None, file: Path) -> None:
         found = digest_of(file)
-        pins = json.loads(self.pins.read_text(encoding="utf-8")) if self.pins.exists() else {}
+        try:
+            pins = json.loads(self.pins.read_text(encoding="utf-8")) if self.pins.exists() else {}
+        except ValueError as error:
+            raise ArtifactError(
+                f"{self.pins} is no JSON ({error}): correct it by hand, it has digests to keep"
+            ) from error
         key = url.split("://", 1)[1]
         if checksum_url:
             listing = file.with_suffix(".sums")
             self._download(checksum_url, listing)
-            expected = _checksum(listing.read_text(encoding="utf-8"), url)
+            expected = _checksum(listing.read_text(encoding="utf-8", errors="replace"), url)
             if found != expected:
-                raise ArtifactError(f"{url}: wrong checksum: {checksum_url} says {expected}, the file has {found}. Nothing was installed; try again, and if it stays so, do not use that source")
+                raise ArtifactError(
+                    f"{url}: wrong checksum: {checksum_url} says {expected}, the file has {found}. "
+                    "Nothing was installed; try again, and if it stays so, do not use that source"
+                )
         if pins.get(key, found) != found:
-            raise ArtifactError(f"{url} is not what it was: pinned {pins[key]} in {self.pins}, now {found}. If upstream really replaced the file, remove that line")
+            raise ArtifactError(
+                f"{url} is not what it was: pinned {pins[key]} in {self.pins}, now {found}. "
+                "If upstream really replaced the file, remove that line"
+            )
         if key not in pins:
             self.pins.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.pins.with_suffix(".new")
@@ -149,7 +174,12 @@ class Bundle:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        try:
+            self.manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise ArtifactError(
+                f"artifacts_mirror: {folder} is no bundle made by playbooks/bundle.yml: manifest.json: {error}"
+            ) from error
 
     def recipe(self, wanted: Wanted) -> str:
         """What an entry of the cache depends on."""
@@ -159,16 +189,23 @@ class Bundle:
         """Copy out of the bundle and verify."""
         entry = self.manifest["files"].get(_key(wanted))
         if entry is None:
-            raise ArtifactError(f"the bundle {self.folder} has no {wanted.title}; it has {', '.join(sorted(self.manifest['files']))}")
+            raise ArtifactError(
+                f"the bundle {self.folder} has no {wanted.title}; it has {', '.join(sorted(self.manifest['files']))}"
+            )
         made = {}
         for program, sha256 in entry.items():
             made[program] = work / program.replace("/", "_")
             try:
                 shutil.copyfile(self.folder / "sha256" / sha256, made[program])
             except FileNotFoundError as error:
-                raise ArtifactError(f"the bundle {self.folder} lacks sha256/{sha256} ({program}); copy it again") from error
+                raise ArtifactError(
+                    f"the bundle {self.folder} lacks sha256/{sha256} ({program}); copy it again"
+                ) from error
             if digest_of(made[program]) != sha256:
-                raise ArtifactError(f"the bundle {self.folder} is damaged: sha256/{sha256} ({program}) has digest {digest_of(made[program])}; copy it again")
+                raise ArtifactError(
+                    f"the bundle {self.folder} is damaged: sha256/{sha256} ({program}) has digest "
+                    f"{digest_of(made[program])}; copy it again"
+                )
         return made
 
 
@@ -177,7 +214,10 @@ def _key(wanted: Wanted) -> str:
 
 
 class Source:
-    """Compiled here from Go modules whose sums are committed. Reproducible: no paths, no version control, versions stamped."""
+    """Compiled here from Go modules whose sums are committed; versions are stamped.
+
+    Reproducible: no paths and no version control in it.
+    """
 
     name = "source"
 
@@ -187,7 +227,11 @@ class Source:
     def recipe(self, wanted: Wanted) -> str:
         """What an entry of the cache depends on: sources, flags and compiler."""
         family = self.families / wanted.lock["family"]
-        digest = hashlib.sha256(json.dumps([self.name, wanted.arch, self._flags(wanted), wanted.programs, self._compiler()], sort_keys=True).encode())
+        digest = hashlib.sha256(
+            json.dumps(
+                [self.name, wanted.arch, self._flags(wanted), wanted.programs, self._compiler()], sort_keys=True
+            ).encode()
+        )
         for file in sorted(family.iterdir()):
             digest.update(file.read_bytes())
         return digest.hexdigest()
@@ -197,8 +241,19 @@ class Source:
         cgo = bool(wanted.lock.get("cgo"))
         native = {"x86_64": "amd64", "aarch64": "arm64"}[os.uname().machine]
         if cgo and wanted.arch != native:
-            raise ArtifactError(f"{wanted.title} needs a C compiler for {wanted.arch}, which a {native} control node has not; set `artifacts_source: release` or build a bundle on {wanted.arch}")
-        environment = {**os.environ, "CGO_ENABLED": str(int(cgo)), "GOOS": "linux", "GOARCH": wanted.arch, "GOFLAGS": "", "GOWORK": "off"}
+            raise ArtifactError(
+                f"{wanted.title} needs a C compiler for {wanted.arch}, which a {native} control node has not; "
+                f"set `artifacts_source: release` or build a bundle on {wanted.arch}"
+            )
+        environment = {
+            **os.environ,
+            "CGO_ENABLED": str(int(cgo)),
+            "GOOS": "linux",
+            "GOARCH": wanted.arch,
+            # What the user has for own builds would give other bytes, or a program that older processors cannot run.
+            **dict.fromkeys(("GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT"), ""),
+            "GOWORK": "off",
+        }
         packages = [program["package"] for program in wanted.programs.values()]
         output = work / "bin"
         output.mkdir()
@@ -210,15 +265,25 @@ class Source:
         return made
 
     def _flags(self, wanted: Wanted) -> list[str]:
-        flags = ["-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", f"-s -w {wanted.lock.get('ldflags', '')}".strip()]
+        flags = [
+            "-mod=readonly",
+            "-trimpath",
+            "-buildvcs=false",
+            "-ldflags",
+            f"-s -w {wanted.lock.get('ldflags', '')}".strip(),
+        ]
         return [*flags, "-tags", wanted.lock["tags"]] if wanted.lock.get("tags") else flags
 
     def _compiler(self) -> str:
         if not hasattr(self, "_version"):
             try:
-                self._version = subprocess.run(["go", "env", "GOVERSION"], capture_output=True, text=True, check=True).stdout.strip()
-            except FileNotFoundError as error:
-                raise Unreachable("building from source needs Go on the control node (https://go.dev/dl)") from error
+                self._version = subprocess.run(
+                    ["go", "env", "GOVERSION"], capture_output=True, text=True, check=True
+                ).stdout.strip()
+            except (OSError, subprocess.CalledProcessError) as error:
+                raise UnreachableError(
+                    f"building from source needs Go on the control node (https://go.dev/dl): {error}"
+                ) from error
         return self._version
 
 
@@ -232,7 +297,9 @@ def _run(argv: list[str], folder: Path, environment: dict[str, str], wanted: Wan
     """Run the compiler and say now and then that it still runs."""
     started = time.monotonic()
     log = folder  # for the error's text only
-    with subprocess.Popen(argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
+    with subprocess.Popen(
+        argv, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as process:
         while True:
             try:
                 output, _ = process.communicate(timeout=15)
@@ -241,7 +308,11 @@ def _run(argv: list[str], folder: Path, environment: dict[str, str], wanted: Wan
                 progress(f"still building, {time.monotonic() - started:.0f} s")
     if process.returncode != 0:
         tail = "\n".join(line for line in output.splitlines() if not line.startswith("go: downloading"))[-3000:]
-        hint = "the C library of libseccomp is missing (Debian: libseccomp-dev)" if "seccomp" in tail else f"`cd {log} && {shlex.join(argv)}` shows it again"
+        hint = (
+            "the C library of libseccomp is missing (Debian: libseccomp-dev)"
+            if "seccomp" in tail
+            else f"`cd {log} && {shlex.join(argv)}` shows it again"
+        )
         if "no space left" in tail:
             hint = "free some space, or set `artifacts_cache_dir`, GOCACHE or TMPDIR"
         raise ArtifactError(f"building {wanted.title} failed ({hint}):\n{tail}\nThe next run goes on from here.")

@@ -6,8 +6,9 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Mapping
+from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
@@ -15,13 +16,32 @@ from ansible.template import trust_as_template
 
 COLLECTION_ROLES = Path(__file__).resolve().parents[3] / "roles"
 FILE_KEYS = {"dest", "template", "content", "pki", "owner", "group", "mode", "restarts", "secret"}
-COMPONENT_KEYS = {"name", "packages", "user", "user_home", "binaries", "directories", "files", "unit", "health", "rolling"}
+COMPONENT_KEYS = {
+    "name",
+    "packages",
+    "user",
+    "user_home",
+    "binaries",
+    "directories",
+    "files",
+    "unit",
+    "health",
+    "rolling",
+}
 
 
 class Renderer:
     """Renders components for one host."""
 
-    def __init__(self, loader: Any, templar: Any, task_vars: Mapping[str, Any], role_paths: list[str], artifacts: Mapping[str, Any], pki_dir: str) -> None:
+    def __init__(
+        self,
+        loader: Any,
+        templar: Any,
+        task_vars: Mapping[str, Any],
+        role_paths: list[str],
+        artifacts: Mapping[str, Any],
+        pki_dir: str,
+    ) -> None:
         self.loader = loader
         self.templar = templar
         self.task_vars = task_vars
@@ -55,7 +75,11 @@ class Renderer:
         raise AnsibleError(f"role {role} is in none of {', '.join(self.role_paths)}")
 
     def _load(self, path: Path) -> dict[str, Any]:
-        return (self.loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {}) if path.is_file() else {}
+        return (
+            (self.loader.load_from_file(str(path), cache="all", trusted_as_template=True) or {})
+            if path.is_file()
+            else {}
+        )
 
     def _validated(self, role: str, path: Path, templar: Any, context: Mapping[str, Any]) -> dict[str, Any]:
         """The role's options, templated once and with their types; all wrong ones are reported together."""
@@ -75,13 +99,26 @@ class Renderer:
         unit = self._unit(path, templar, item)
         files = [self._file(role, path, templar, file, user or "root") for file in item.get("files", [])]
         if unit and unit.get("content"):
-            files.append({"dest": f"/etc/systemd/system/{unit['name']}", "content": unit["content"], "owner": "root", "group": "root", "mode": "0644", "restarts": None, "secret": False})
+            files.append(
+                {
+                    "dest": f"/etc/systemd/system/{unit['name']}",
+                    "content": unit["content"],
+                    "owner": "root",
+                    "group": "root",
+                    "mode": "0644",
+                    "restarts": None,
+                    "secret": False,
+                }
+            )
         return {
             "name": item["name"],
             "packages": item.get("packages", []),
             "user": {"name": user, "home": item.get("user_home", "/nonexistent")} if user else None,
             "binaries": [self._binary(role, binary) for binary in item.get("binaries", [])],
-            "directories": [{"owner": "root", "group": "root", "mode": "0755", **directory} for directory in item.get("directories", [])],
+            "directories": [
+                {"owner": "root", "group": "root", "mode": "0755", **directory}
+                for directory in item.get("directories", [])
+            ],
             "files": files,
             "unit": unit,
             "health": item.get("health"),
@@ -93,12 +130,19 @@ class Renderer:
         if not unit:
             return None
         content = self._template(path, templar, unit["template"]) if unit.get("template") else None
-        return {"name": unit.get("name", f"{item['name']}.service"), "content": content, "reload": bool(unit.get("reload", False))}
+        return {
+            "name": unit.get("name", f"{item['name']}.service"),
+            "content": content,
+            "reload": bool(unit.get("reload", False)),
+        }
 
     def _file(self, role: str, path: Path, templar: Any, file: Mapping[str, Any], user: str) -> dict[str, Any]:
         sources = [key for key in ("template", "content", "pki") if key in file]
         if len(sources) != 1 or set(file) - FILE_KEYS:
-            raise AnsibleError(f"role {role}: file {file.get('dest')} needs exactly one of template, content and pki, and no keys but {', '.join(sorted(FILE_KEYS))}")
+            raise AnsibleError(
+                f"role {role}: file {file.get('dest')} needs exactly one of template, content and pki, "
+                f"and no keys but {', '.join(sorted(FILE_KEYS))}"
+            )
         secret = bool(file.get("secret", file.get("pki", "").endswith(".key")))
         if "pki" in file:
             content = self._pki(file["pki"])
@@ -122,7 +166,10 @@ class Renderer:
         try:
             return (self.pki_dir / name).read_text(encoding="utf-8")
         except OSError as error:
-            raise AnsibleError(f"certificate or key {self.pki_dir / name}: {error.strerror}; the pki role issues it, run playbooks/site.yml from its start") from error
+            raise AnsibleError(
+                f"certificate or key {self.pki_dir / name}: {error.strerror}; "
+                "the pki role issues it, run playbooks/site.yml from its start"
+            ) from error
 
     def _template(self, path: Path, templar: Any, name: str) -> str:
         source = path / "templates" / name
@@ -136,5 +183,14 @@ class Renderer:
         try:
             artifact = self.artifacts[name]
         except KeyError as error:
-            raise AnsibleError(f"role {role}: no artifact `{name}` for this host's architecture; the artifacts role provides what the lock file names") from error
-        return {"name": name, "dest": dest, "sha256": artifact["sha256"], "size": artifact.get("size", 0), "version": artifact.get("version")}
+            raise AnsibleError(
+                f"role {role}: no artifact `{name}` for this host's architecture; "
+                "the artifacts role provides what the lock file names"
+            ) from error
+        return {
+            "name": name,
+            "dest": dest,
+            "sha256": artifact["sha256"],
+            "size": artifact.get("size", 0),
+            "version": artifact.get("version"),
+        }

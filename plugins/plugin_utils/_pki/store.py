@@ -1,33 +1,63 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The folder on the control node that holds every CA, certificate and key of a cluster."""
+"""Every CA, certificate and key of a cluster: read what is there, decide what is needed, issue it, report."""
 
 from __future__ import annotations
 
 import base64
-import fcntl
+import binascii
 import json
-import os
 import secrets
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
-from pathlib import Path
+from datetime import datetime, timedelta
 from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from .certificate import Authority, PkiError, PrivateKey, Wanted, new_authority, new_key, new_leaf, public_bytes, reason_to_issue, utc_now
+from .authority import check_authority, load_users
+from .certificate import (
+    Authority,
+    PkiError,
+    PrivateKey,
+    Wanted,
+    is_encrypted,
+    load_key,
+    new_authority,
+    new_key,
+    new_leaf,
+    pem,
+    public_pem,
+    reason_to_issue,
+    safe_name,
+    utc_now,
+)
+from .folder import Folder
+
+INDEX = "index.json"
+BACKUP = "put it back from the backup of the state folder"
+RANDOM_BYTES = 32  # What AES-256 and secretbox of kube-apiserver take.
+
+
+@dataclass(frozen=True)
+class Issued:
+    """One thing that was issued, and what it replaces."""
+
+    name: str
+    reason: str
+    new: x509.Certificate | None = None
+    old: x509.Certificate | None = None
 
 
 @dataclass
 class Report:
-    """What was (or, in check mode, would be) issued, and which certificate expires first."""
+    """What was (or, in check mode, would be) issued and repaired, and which certificate expires first."""
 
-    issued: list[dict[str, str]] = field(default_factory=list)
+    issued: list[Issued] = field(default_factory=list)
+    repaired: list[tuple[str, str]] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     first: tuple[datetime, str] | None = None
 
     def seen(self, name: str, certificate: x509.Certificate) -> None:
@@ -37,177 +67,226 @@ class Report:
 
 
 class Store:
-    """Reads what is there, decides what is missing, issues it. Files are 0600 and replaced atomically."""
+    """The folder with `ca/`, `certs/`, `keys/`, and `index.json` that seals what was ever made."""
 
-    def __init__(self, folder: str, passphrase: str = "", check: bool = False, clock: Callable[[], datetime] = utc_now) -> None:
-        self.folder = Path(folder)
-        self.passphrase = passphrase.encode() or None
-        self.check = check
+    def __init__(
+        self, folder: str, passphrase: str = "", check: bool = False, clock: Callable[[], datetime] = utc_now
+    ) -> None:
+        self.folder = Folder(folder, check)
+        self.passphrase = passphrase
         self.now = clock()
         self.report = Report()
         self.index: set[str] = set()
 
-    def run(self, cas: list[dict[str, Any]], certificates: list[Wanted], keys: list[dict[str, str]], days: dict[str, int]) -> Report:
+    def run(
+        self,
+        cas: Sequence[Mapping[str, Any]],
+        certificates: Sequence[Wanted],
+        keys: Sequence[Mapping[str, str]],
+        days: Mapping[str, int],
+    ) -> Report:
         """Have all that is wanted; `days` has the lives of `ca` and `leaf`."""
-        with self._locked():
-            self.index = set(self._index())
-            authorities = {ca["name"]: self._authority(ca, days["ca"]) for ca in cas}
+        _check_days(days)
+        _check_names([*(f"ca/{ca['name']}" for ca in cas), *(f"certs/{wanted.name}" for wanted in certificates)])
+        try:
+            with self.folder.locked():
+                self._run(cas, certificates, keys, days)
+        except OSError as error:
+            raise PkiError(f"{error.filename or self.folder.path}: {error.strerror}") from error
+        return self.report
+
+    def _run(
+        self,
+        cas: Sequence[Mapping[str, Any]],
+        certificates: Sequence[Wanted],
+        keys: Sequence[Mapping[str, str]],
+        days: Mapping[str, int],
+    ) -> None:
+        sealed = self._read_index()
+        self.index = set(sealed)
+        try:
+            authorities = {ca["name"]: self._authority(ca, days) for ca in cas}
             for wanted in certificates:
                 if wanted.ca not in authorities:
                     raise PkiError(f"certificate `{wanted.name}`: no CA is called `{wanted.ca}`")
                 self._leaf(wanted, authorities[wanted.ca], days["leaf"])
             for key in keys:
-                self._key(key)
-            if self.report.issued and not self.check:
-                self._write("index.json", json.dumps(sorted(self.index), indent=1).encode())
-        return self.report
+                self._key(safe_name(key["name"]), key["type"])
+            self.report.repaired += self.folder.tighten()
+        finally:
+            # Also after an error: what was made so far must not be taken for something new later.
+            if self.index != sealed:
+                self.folder.write(INDEX, json.dumps(sorted(self.index), indent=1).encode() + b"\n", durable=True)
 
     # ---- the three kinds
-    def _authority(self, ca: dict[str, Any], days: int) -> Authority:
-        name = f"ca/{ca['name']}"
-        if ca.get("certificate"):
-            return self._user_authority(name, ca)
-        certificate = self._certificate(name)
-        if certificate is not None:
-            if certificate.not_valid_after_utc < self.now:
-                raise PkiError(f"the CA {self.folder / name}.crt expired on {certificate.not_valid_after_utc:%Y-%m-%d}; a CA is never replaced silently, since nothing would trust its successor: use `rotate_certificates`")
-            self.report.seen(name, certificate)
-            key = self._private_key(name)
-            self._must_match(name, certificate, key)
-            return Authority(certificate, key)
-        if name in self.index:
-            raise PkiError(f"the CA {self.folder / name}.crt was issued once and is gone; put the state folder back from its backup. (To start over with an empty cluster, remove {self.folder}.)")
-        certificate, key = new_authority(ca["cn"], days, self.now)
-        self._save(name, certificate, key, "it is new", self.passphrase)
+    def _authority(self, ca: Mapping[str, Any], days: Mapping[str, int]) -> Authority:
+        name = f"ca/{safe_name(ca['name'])}"
+        certificate = self._authority_certificate(name)
+        key: PrivateKey | None
+        if ca.get("certificate") or ca.get("key"):
+            certificate, key = self._users(ca, name, certificate)
+        elif certificate is None:
+            certificate, key = self._new_authority(ca, name, days["ca"])
+        else:
+            check_authority(certificate, f"{self.folder.path / name}.crt", self.now)
+            key = self._authority_key(name, certificate)
+        self.index.add(name)
+        self.report.seen(name, certificate)
+        left = certificate.not_valid_after_utc - self.now
+        if left < timedelta(days=days["leaf"]):
+            self.report.warnings.append(
+                f"the CA {name} expires in {left.days} days and no certificate outlives it: plan its replacement"
+            )
         return Authority(certificate, key)
 
-    def _user_authority(self, name: str, ca: dict[str, Any]) -> Authority:
-        """A CA that the user brings: checked, then kept like our own."""
-        certificate = x509.load_pem_x509_certificate(self._read_user(ca["certificate"]))
-        key = self._load_key(self._read_user(ca["key"]), ca["key"])
-        constraints = certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-        if not constraints.ca:
-            raise PkiError(f"{ca['certificate']} is not the certificate of a CA (basicConstraints)")
-        if certificate.not_valid_after_utc < self.now:
-            raise PkiError(f"the CA {ca['certificate']} expired on {certificate.not_valid_after_utc:%Y-%m-%d}")
-        self._must_match(ca["certificate"], certificate, key)
-        kept = self._certificate(name)
-        if kept is not None and kept != certificate:
-            raise PkiError(f"{ca['certificate']} is not the CA that this cluster was made with ({self.folder / name}.crt): use `rotate_certificates` to change it")
+    def _authority_certificate(self, name: str) -> x509.Certificate | None:
+        data = self.folder.read(f"{name}.crt")
+        try:
+            return x509.load_pem_x509_certificate(data) if data is not None else None
+        except ValueError as error:
+            raise PkiError(f"{self.folder.path / name}.crt is no certificate: {BACKUP}") from error
+
+    def _authority_key(self, name: str, certificate: x509.Certificate | None) -> PrivateKey | None:
+        """The key of a CA, where it is at hand; encrypted from now on when a passphrase is set."""
+        path = self.folder.path / f"{name}.key"
+        data = self.folder.read(f"{name}.key")
+        if data is None:
+            return None
+        key = load_key(data, str(path), self.passphrase)
+        if certificate is not None and key.public_key() != certificate.public_key():
+            raise PkiError(f"{path} does not belong to {name}.crt beside it: put both back from the backup")
+        if self.passphrase and not is_encrypted(data):
+            self.folder.write(f"{name}.key", pem(key, self.passphrase), durable=True)
+            self.report.repaired.append((f"{name}.key", "it was not encrypted"))
+        return key
+
+    def _new_authority(self, ca: Mapping[str, Any], name: str, days: int) -> tuple[x509.Certificate, PrivateKey]:
+        path = self.folder.path / f"{name}.crt"
+        if name in self.index:
+            fresh = f"to begin anew with an empty cluster, remove {self.folder.path}"
+            raise PkiError(f"{path} was issued once and is gone: {BACKUP} ({fresh})")
+        # A key without certificate is what an interrupted run left; no key is ever replaced.
+        key = self._authority_key(name, None)
+        if key is None:
+            key = new_key()
+            self.folder.write(f"{name}.key", pem(key, self.passphrase), durable=True)
+        certificate = new_authority(ca["cn"], key, days, self.now)
+        self._save_certificate(name, "it is new", certificate, durable=True)
+        return certificate, key
+
+    def _users(
+        self, ca: Mapping[str, Any], name: str, kept: x509.Certificate | None
+    ) -> tuple[x509.Certificate, PrivateKey]:
+        """A CA that the user brings, kept like one of ours."""
+        certificate, key = load_users(ca, self.passphrase, self.now)
         if kept is None:
-            self._save(name, certificate, key, "it is the user's own", self.passphrase)
-        self.report.seen(name, certificate)
-        return Authority(certificate, key)
+            self.folder.write(f"{name}.key", pem(key, self.passphrase), durable=True)
+            self._save_certificate(name, "it is the user's own", certificate, durable=True)
+        elif kept == certificate:
+            self._authority_key(name, certificate)
+        else:
+            made = f"the CA that this cluster was made with, which is {self.folder.path / name}.crt"
+            raise PkiError(f"{ca['certificate']} is not {made}: name that one in `pki_user_cas`, or none")
+        return certificate, key
 
     def _leaf(self, wanted: Wanted, authority: Authority, days: int) -> None:
         name = f"certs/{wanted.name}"
-        certificate = self._certificate(name)
-        key = self._private_key(name, encrypted=False)
-        if certificate is None or key is None:
-            reason = "it is new" if certificate is None else "its key is missing"
-        else:
+        certificate, key, reason = self._read_leaf(name)
+        if certificate is not None and key is not None:
             reason = reason_to_issue(wanted, certificate, key, authority, self.now)
         if reason:
+            old = certificate
             certificate, key = new_leaf(wanted, authority, days, self.now)
-            self._save(name, certificate, key, reason)
+            # The key first: a certificate whose key is not its own is issued again by the next run.
+            self.folder.write(f"{name}.key", pem(key))
+            self._save_certificate(name, reason, certificate, old)
         if certificate is not None:
+            self.index.add(name)
             self.report.seen(name, certificate)
 
-    def _key(self, wanted: dict[str, str]) -> None:
-        """Keys that are never replaced: losing one loses what it protects."""
-        pair = wanted["type"] == "pair"
-        name = f"keys/{wanted['name']}" + (".key" if pair else "")
-        if (self.folder / name).exists():
-            return
-        if name in self.index:
-            raise PkiError(f"the key {self.folder / name} was made once and is gone; put it back from the backup of the state folder: a new one could not read what the old one protects")
-        if pair:
-            key = new_key()
-            self._write(name, _pem(key))
-            self._write(f"keys/{wanted['name']}.pub", key.public_key().public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo))
+    def _read_leaf(self, name: str) -> tuple[x509.Certificate | None, PrivateKey | None, str]:
+        """Certificate and key as far as they can be read, and why one of them cannot."""
+        certificate, key, reason = None, None, ""
+        data = self.folder.read(f"{name}.key")
+        if data is None:
+            reason = "its key is missing"
         else:
-            self._write(name, base64.b64encode(secrets.token_bytes(32)))
-        self._issued(name, "it is new", None)
-
-    # ---- files
-    @contextmanager
-    def _locked(self) -> Iterator[None]:
-        """Two runs at once would each issue a CA; the second waits."""
-        if self.check and not self.folder.exists():
-            yield
-            return
-        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with open(os.open(self.folder / ".lock", os.O_CREAT | os.O_WRONLY, 0o600), "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield
-
-    def _index(self) -> list[str]:
+            try:
+                key = load_key(data, name)
+            except PkiError:
+                reason = "its key cannot be read"
+        data = self.folder.read(f"{name}.crt")
+        if data is None:
+            return None, key, "it is missing" if name in self.index else "it is new"
         try:
-            return list(json.loads((self.folder / "index.json").read_text(encoding="utf-8")))
-        except FileNotFoundError:
-            return []
+            certificate = x509.load_pem_x509_certificate(data)
+        except ValueError:
+            reason = "it cannot be read"
+        return certificate, key, reason
 
-    def _certificate(self, name: str) -> x509.Certificate | None:
-        path = self.folder / f"{name}.crt"
+    def _key(self, name: str, kind: str) -> None:
+        """A key that is never replaced: what it protects would be lost with it."""
+        file = f"keys/{name}.key" if kind == "pair" else f"keys/{name}"
+        path = self.folder.path / file
+        data = self.folder.read(file)
+        if data is None:
+            if file in self.index:
+                why = "a new one could not read what the old one protects"
+                raise PkiError(f"{path} was made once and is gone: {BACKUP}; {why}")
+            data = pem(new_key()) if kind == "pair" else base64.b64encode(secrets.token_bytes(RANDOM_BYTES))
+            self.folder.write(file, data, durable=True)
+            self.report.issued.append(Issued(file, "it is new"))
+        self.index.add(file)
+        if kind == "pair":
+            self._public_key(f"keys/{name}.pub", load_key(data, str(path)))
+        elif not _is_random(data):
+            raise PkiError(f"{path} is not {RANDOM_BYTES} bytes in base64: {BACKUP}")
+
+    def _public_key(self, file: str, key: PrivateKey) -> None:
+        """The public half; the file may have more keys, such as that of a rotation."""
+        data = self.folder.read(file)
+        if data is None:
+            self.folder.write(file, public_pem(key), durable=True)
+            if not any(issued.name == file.replace(".pub", ".key") for issued in self.report.issued):
+                self.report.repaired.append((file, "it was missing"))
+        elif public_pem(key).strip() not in data:
+            raise PkiError(f"{self.folder.path / file} does not have the public half of the key beside it: {BACKUP}")
+
+    # ---- the rest
+    def _read_index(self) -> set[str]:
+        data = self.folder.read(INDEX)
         try:
-            return x509.load_pem_x509_certificate(path.read_bytes())
-        except FileNotFoundError:
-            return None
-        except ValueError as error:
-            if name.startswith("ca/"):
-                raise PkiError(f"{path} is not a certificate ({error}); put it back from the backup of the state folder") from error
-            return None
+            return set(json.loads(data)) if data is not None else set()
+        except (ValueError, TypeError) as error:
+            raise PkiError(f"{self.folder.path / INDEX} is damaged: {BACKUP}") from error
 
-    def _private_key(self, name: str, encrypted: bool = True) -> PrivateKey | None:
-        path = self.folder / f"{name}.key"
-        try:
-            return self._load_key(path.read_bytes(), str(path), encrypted)
-        except FileNotFoundError:
-            return None
-
-    def _load_key(self, data: bytes, path: str, encrypted: bool = True) -> PrivateKey:
-        protected = b"ENCRYPTED" in data.splitlines()[0] if data else False
-        if protected and not (encrypted and self.passphrase):
-            raise PkiError(f"{path} is encrypted: set `pki_ca_passphrase`")
-        try:
-            return serialization.load_pem_private_key(data, self.passphrase if protected else None)  # type: ignore[return-value]
-        except ValueError as error:
-            raise PkiError(f"{path} cannot be read: {'the passphrase in `pki_ca_passphrase` is wrong' if protected else error}") from error
-
-    def _read_user(self, path: str) -> bytes:
-        try:
-            return Path(path).expanduser().read_bytes()
-        except OSError as error:
-            raise PkiError(f"{path}, named in `pki_user_cas`: {error.strerror}") from error
-
-    def _must_match(self, name: str, certificate: x509.Certificate, key: PrivateKey | None) -> None:
-        der = certificate.public_key().public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-        if key is not None and public_bytes(key) != der:
-            raise PkiError(f"the key of the CA {name} does not belong to its certificate; put both back from the backup of the state folder")
-
-    def _save(self, name: str, certificate: x509.Certificate, key: PrivateKey, reason: str, passphrase: bytes | None = None) -> None:
-        # The key first: a certificate without its key is issued again by the next run.
-        self._write(f"{name}.key", _pem(key, passphrase))
-        self._write(f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM))
-        self._issued(name, reason, certificate)
-
-    def _issued(self, name: str, reason: str, certificate: x509.Certificate | None) -> None:
-        self.index.add(name)
-        until = certificate.not_valid_after_utc.strftime("%Y-%m-%d") if certificate else ""
-        self.report.issued.append({"name": name, "reason": reason, "not_after": until})
-
-    def _write(self, name: str, content: bytes) -> None:
-        if self.check:
-            return
-        path = self.folder / name
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        temporary = path.with_name(f".{path.name}.new")
-        with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
-            stream.write(content)
-            stream.flush()
-        temporary.replace(path)
+    def _save_certificate(
+        self,
+        name: str,
+        reason: str,
+        certificate: x509.Certificate,
+        old: x509.Certificate | None = None,
+        durable: bool = False,
+    ) -> None:
+        self.folder.write(f"{name}.crt", certificate.public_bytes(serialization.Encoding.PEM), durable)
+        self.report.issued.append(Issued(name, reason, certificate, old))
 
 
-def _pem(key: PrivateKey, passphrase: bytes | None = None) -> bytes:
-    protection = serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
-    return key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+def _check_days(days: Mapping[str, int]) -> None:
+    if not 1 <= days["leaf"] <= 365:
+        raise PkiError(f"pki_certificate_days is {days['leaf']}: set it to 1 to 365")
+    if days["ca"] < days["leaf"]:
+        raise PkiError(f"pki_ca_days is {days['ca']}: set it to at least pki_certificate_days, {days['leaf']}")
+
+
+def _check_names(names: list[str]) -> None:
+    twice = sorted({name for name in names if names.count(name) > 1}) if len(set(names)) < len(names) else []
+    if twice:
+        raise PkiError(f"named twice: {', '.join(twice)}")
+
+
+def _is_random(data: bytes) -> bool:
+    try:
+        return len(base64.b64decode(data.strip(), validate=True)) == RANDOM_BYTES
+    except binascii.Error:
+        return False
