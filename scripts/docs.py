@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Write each role's README and docs/variables.md from the argument specs, so that they cannot differ. `--check` only says whether they do."""
+"""Write each role's README and docs/variables.md from the argument specs, so that they cannot differ.
+
+`--check` only says whether they do.
+"""
 
 from __future__ import annotations
 
@@ -46,14 +49,26 @@ def pages() -> dict[Path, str]:
     """Every page by path."""
     result: dict[Path, str] = {}
     index = ["# Public variables", "", NOTE.replace("meta/", "roles/*/meta/"), ""]
-    index += ["All other values are derived from the inventory; each role's README lists them too. A name with one of our prefixes that no role knows is an error.", ""]
+    others = "All other values are derived from the inventory; each role's README lists them too."
+    index += [f"{others} A name with one of our prefixes that no role knows is an error.", ""]
     for spec in sorted(ROOT.glob("roles/*/meta/argument_specs.yml")):
         role = spec.parents[1].name
         main = yaml.safe_load(spec.read_text(encoding="utf-8"))["argument_specs"]["main"]
         options = main.get("options", {})
-        text = [f"# {role}", "", NOTE, "", plain(main["short_description"]) + ".", "", *lines(main.get("description", [])), ""]
+        text = [
+            f"# {role}",
+            "",
+            NOTE,
+            "",
+            plain(main["short_description"]) + ".",
+            "",
+            *lines(main.get("description", [])),
+            "",
+        ]
         result[spec.parents[1] / "README.md"] = "\n".join([*text, *(table(options) if options else []), ""])
-        public = {name: option for name, option in options.items() if "(derived" not in " ".join(lines(option["description"]))}
+        public = {
+            name: option for name, option in options.items() if "(derived" not in " ".join(lines(option["description"]))
+        }
         if public:
             index += [f"## {role}", "", plain(main["short_description"]) + ".", "", *table(public), ""]
     result[ROOT / "docs/variables.md"] = "\n".join(index)

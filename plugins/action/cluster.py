@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +61,7 @@ class ActionModule(ActionBase):
         if inventory.settings.state_dir:
             own, passphrase = (gatherer.setting(variables, name) for name in (USER_CAS, PASSPHRASE))
             pki_dir = Path(inventory.settings.state_dir, "pki")
-            errors += authority_errors(pki_dir, own, passphrase, datetime.now(timezone.utc))
+            errors += authority_errors(pki_dir, own, passphrase, datetime.now(UTC))
         if lines := report(errors):
             listed = "\n".join(f"- {line}" for line in lines)
             return {"failed": True, "msg": f"{len(lines)} error(s) in the inventory or on its hosts:\n{listed}"}

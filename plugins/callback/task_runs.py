@@ -5,6 +5,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from ansible.plugins.callback import CallbackBase
+
 DOCUMENTATION = r"""
 name: task_runs
 type: aggregate
@@ -14,7 +23,7 @@ author: selfhosted.kubernetes contributors
 description:
   - Counts each task on each host, each item of a loop, and each further attempt of C(until). These are what a run pays
     for, whatever the module then does.
-  - Skipped tasks and items are counted apart; includes run nothing and are not counted.
+  - Skipped tasks and items are counted apart. An include counts as a task; what is imported costs nothing by itself.
   - At the end of the run the figures are written to a file as JSON, or shown in one line where no file is named. The
     figures are C(runs), C(skipped), C(by_host), C(by_task) and C(seconds).
 requirements:
@@ -35,15 +44,6 @@ env: >-
   ANSIBLE_CALLBACKS_ENABLED=selfhosted.kubernetes.task_runs SELFHOSTED_TASK_RUNS=runs.json
   ansible-playbook -i inventory selfhosted.kubernetes.site
 """
-
-import json
-import os
-import time
-from collections import Counter
-from pathlib import Path
-from typing import Any
-
-from ansible.plugins.callback import CallbackBase
 
 
 class CallbackModule(CallbackBase):

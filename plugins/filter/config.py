@@ -74,14 +74,21 @@ def to_toml(document: Mapping[str, Any], prefix: str = "") -> str:
 
 
 def _toml_key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else json.dumps(key)
+    return key if key.replace("_", "").replace("-", "").isalnum() and key.isascii() else _toml_text(key)
+
+
+def _toml_text(text: str) -> str:
+    # JSON's escapes are TOML's, but for pairs that stand for one character, and DEL.
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _toml_value(value: Any, name: str) -> str:
     if isinstance(value, (list, tuple)):
         return f"[{', '.join(_toml_value(item, name) for item in value)}]"
-    if isinstance(value, (str, bool, int, float)):
-        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, str):
+        return _toml_text(value)
+    if isinstance(value, (bool, int, float)):
+        return str(value).lower()
     raise AnsibleFilterError(f"`{name}` is {value!r}, which TOML cannot say: give a text, a number, true or false")
 
 

@@ -5,15 +5,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Iterable
+from collections.abc import Iterable
+from typing import Any
 
 
-def complaints(objects: Iterable[dict[str, Any]], nodes: list[str], version: str, deployments: list[str], apiservices: list[str]) -> list[str]:
+def complaints(
+    objects: Iterable[dict[str, Any]], nodes: list[str], version: str, deployments: list[str], apiservices: list[str]
+) -> list[str]:
     """One line for each thing that is not ready; empty when all is well."""
     by_key: dict[tuple[str, str], dict[str, Any]] = {}
     for item in objects:
         metadata = item["metadata"]
-        name = f"{metadata['namespace']}/{metadata['name']}" if item["kind"] in ("Deployment", "Pod") else metadata["name"]
+        name = (
+            f"{metadata['namespace']}/{metadata['name']}" if item["kind"] in ("Deployment", "Pod") else metadata["name"]
+        )
         by_key[item["kind"], name] = item
     pods = [item for (kind, _name), item in by_key.items() if kind == "Pod"]
     lines = [_node(name, by_key.get(("Node", name)), version) for name in nodes]
@@ -41,17 +46,30 @@ def _deployment(name: str, deployment: dict[str, Any] | None, pods: list[dict[st
         return f"deployment {name} does not exist: see `journalctl -u kube-addons` on a master"
     status, wanted = deployment.get("status", {}), deployment["spec"].get("replicas", 1)
     current = status.get("observedGeneration", 0) >= deployment["metadata"].get("generation", 0)
-    if current and status.get("updatedReplicas", 0) == status.get("availableReplicas", 0) == status.get("replicas", 0) == wanted:
+    if (
+        current
+        and status.get("updatedReplicas", 0)
+        == status.get("availableReplicas", 0)
+        == status.get("replicas", 0)
+        == wanted
+    ):
         return ""
     labels = deployment["spec"]["selector"].get("matchLabels", {}).items()
-    own = [pod for pod in pods if pod["metadata"]["namespace"] == name.split("/")[0] and labels <= pod["metadata"].get("labels", {}).items()]
+    own = [
+        pod
+        for pod in pods
+        if pod["metadata"]["namespace"] == name.split("/", maxsplit=1)[0]
+        and labels <= pod["metadata"].get("labels", {}).items()
+    ]
     reasons = [reason for reason in map(_pod, own) if reason]
-    return f"deployment {name} has {status.get('availableReplicas', 0)} of {wanted} pods available" + "".join(f"; {reason}" for reason in reasons)
+    return f"deployment {name} has {status.get('availableReplicas', 0)} of {wanted} pods available" + "".join(
+        f"; {reason}" for reason in reasons
+    )
 
 
 def _pod(pod: dict[str, Any]) -> str:
     name, status = pod["metadata"]["name"], pod.get("status", {})
-    for container in status.get("containerStatuses", []) + status.get("initContainerStatuses", []):
+    for container in status.get("initContainerStatuses", []) + status.get("containerStatuses", []):
         waiting = container.get("state", {}).get("waiting")
         if waiting:
             return f"{name}: {waiting.get('reason')} {waiting.get('message', '')}".strip()
@@ -66,4 +84,8 @@ def _apiservice(name: str, service: dict[str, Any] | None) -> str:
     if service is None:
         return f"API service {name} does not exist"
     available = _condition(service, "Available")
-    return "" if available.get("status") == "True" else f"API service {name} is not available: {available.get('message', 'not asked yet')}"
+    return (
+        ""
+        if available.get("status") == "True"
+        else f"API service {name} is not available: {available.get('message', 'not asked yet')}"
+    )

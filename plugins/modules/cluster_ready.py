@@ -10,7 +10,8 @@ DOCUMENTATION = r"""
 module: cluster_ready
 short_description: Wait until nodes, deployments and API services are ready
 description:
-  - Runs on a master (or outside host), with one C(kubectl get) a poll. On timeout one error names each thing that is not ready, and why.
+  - Runs on a master (or outside host), with one C(kubectl get) a poll.
+  - On timeout one error names each thing that is not ready, and why.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -55,10 +56,16 @@ waited_seconds:
   description: How long it took.
   returned: success
   type: float
+not_ready:
+  description: What was not ready, a line each.
+  returned: in check mode, where something is not
+  type: list
+  elements: str
 """
 
 import json
 import time
+from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
@@ -80,18 +87,25 @@ def main() -> None:
         },
         supports_check_mode=True,
     )
+    if module.check_mode and not Path(KUBECTL[0]).exists():
+        # A first run that is only predicted: there is no cluster yet.
+        module.exit_json(changed=False, waited_seconds=0.0, not_ready=[f"{KUBECTL[0]} is not installed yet"])
     wanted = [module.params[name] for name in ("nodes", "version", "deployments", "apiservices")]
     started = time.monotonic()
     while True:
         last = time.monotonic() - started > module.params["timeout_seconds"] or module.check_mode
-        code, output, error = module.run_command([*KUBECTL, "get", KINDS + (",pods" if last else ""), "--all-namespaces", "--output=json"])
+        code, output, error = module.run_command(
+            [*KUBECTL, "get", KINDS + (",pods" if last else ""), "--all-namespaces", "--output=json"]
+        )
         lines = complaints(json.loads(output)["items"], *wanted) if code == 0 else [error.strip()]
         if not lines:
             module.exit_json(changed=False, waited_seconds=round(time.monotonic() - started, 1))
         if module.check_mode:
             module.exit_json(changed=False, waited_seconds=0.0, not_ready=lines)
         if last:
-            module.fail_json(msg=f"the cluster is not ready after {module.params['timeout_seconds']} s: " + "; ".join(lines))
+            module.fail_json(
+                msg=f"the cluster is not ready after {module.params['timeout_seconds']} s: " + "; ".join(lines)
+            )
         time.sleep(0.3)
 
 

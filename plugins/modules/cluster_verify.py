@@ -10,8 +10,9 @@ DOCUMENTATION = r"""
 module: cluster_verify
 short_description: Prove a cluster by using it as its users do
 description:
-  - Runs on a master. Asks every API server for C(/readyz?verbose); starts a pod and a Service on each of up to five workers, and connects from each pod to the
-    next worker's pod by address and to its Service by DNS name; reads a log, runs a command in a pod, reads metrics. All it made is in one namespace, removed at the end.
+  - Runs on a master. Asks every API server for C(/readyz?verbose); starts a pod and a Service on each of up to five
+    workers, and connects from each pod to the next worker's pod by address and to its Service by DNS name; reads a log,
+    runs a command in a pod, reads metrics. All it made is in one namespace, removed at the end.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -93,7 +94,9 @@ class Verifier:
                 break
             except AssertionError as error:
                 if time.monotonic() - began > self.module.params["timeout_seconds"]:
-                    raise AssertionError(f"{what} does not work after {self.module.params['timeout_seconds']} s: {error}") from error
+                    raise AssertionError(
+                        f"{what} does not work after {self.module.params['timeout_seconds']} s: {error}"
+                    ) from error
                 time.sleep(0.3)
         self.proved.append(f"{what} ({time.monotonic() - began:.1f} s)")
 
@@ -101,16 +104,34 @@ class Verifier:
         """All proofs."""
         for master in self.module.params["masters"]:
             server = f"--server=https://{master['address']}:6443"
-            self.until(f"API server on {master['name']}: every check of /readyz is ok", lambda server=server: self.kubectl(server, "get", "--raw", "/readyz?verbose"))
-        self.kubectl("apply", "--filename=-", data=json.dumps({"apiVersion": "v1", "kind": "List", "items": self.objects()}))
+            self.until(
+                f"API server on {master['name']}: every check of /readyz is ok",
+                lambda server=server: self.kubectl(server, "get", "--raw", "/readyz?verbose"),
+            )
+        self.kubectl(
+            "apply", "--filename=-", data=json.dumps({"apiVersion": "v1", "kind": "List", "items": self.objects()})
+        )
         for worker in self.workers:
             self.until(f"a pod runs on {worker}", lambda worker=worker: self.address(worker))
         for worker, other in zip(self.workers, self.workers[1:] + self.workers[:1]):
-            self.until(f"pod on {worker} reaches the pod on {other} by address", lambda worker=worker, other=other: self.connect(worker, f"{self.address(other)}:8080"))
+            self.until(
+                f"pod on {worker} reaches the pod on {other} by address",
+                lambda worker=worker, other=other: self.connect(worker, f"{self.address(other)}:8080"),
+            )
             name = f"verify-{other}.{NAMESPACE}.svc.{self.module.params['domain']}"
-            self.until(f"pod on {worker} reaches the Service {name} by DNS name", lambda worker=worker, name=name: self.connect(worker, f"{name}:80"))
-        self.until("kubectl logs", lambda: self.must_contain(self.kubectl("logs", "--namespace", NAMESPACE, f"verify-{self.workers[0]}"), "Started HTTP server"))
-        self.until("kubectl top", lambda: self.must_contain(self.kubectl("top", "nodes", "--no-headers"), *self.workers))
+            self.until(
+                f"pod on {worker} reaches the Service {name} by DNS name",
+                lambda worker=worker, name=name: self.connect(worker, f"{name}:80"),
+            )
+        self.until(
+            "kubectl logs",
+            lambda: self.must_contain(
+                self.kubectl("logs", "--namespace", NAMESPACE, f"verify-{self.workers[0]}"), "Started HTTP server"
+            ),
+        )
+        self.until(
+            "kubectl top", lambda: self.must_contain(self.kubectl("top", "nodes", "--no-headers"), *self.workers)
+        )
 
     def must_contain(self, text: str, *words: str) -> None:
         """All words are in the text."""
@@ -121,14 +142,22 @@ class Verifier:
     def address(self, worker: str) -> str:
         """The pod's address once it is ready."""
         pod = json.loads(self.kubectl("get", "pod", "--namespace", NAMESPACE, f"verify-{worker}", "--output=json"))
-        ready = [entry for entry in pod["status"].get("conditions", []) if entry["type"] == "Ready" and entry["status"] == "True"]
+        ready = [
+            entry
+            for entry in pod["status"].get("conditions", [])
+            if entry["type"] == "Ready" and entry["status"] == "True"
+        ]
         if not ready:
-            raise AssertionError(json.dumps(pod["status"].get("containerStatuses", pod["status"].get("conditions")))[-700:])
+            raise AssertionError(
+                json.dumps(pod["status"].get("containerStatuses", pod["status"].get("conditions")))[-700:]
+            )
         return str(pod["status"]["podIP"])
 
     def connect(self, worker: str, target: str) -> None:
         """Connect from within the worker's pod (kubectl exec)."""
-        self.kubectl("exec", "--namespace", NAMESPACE, f"verify-{worker}", "--", "/agnhost", "connect", "--timeout=2s", target)
+        self.kubectl(
+            "exec", "--namespace", NAMESPACE, f"verify-{worker}", "--", "/agnhost", "connect", "--timeout=2s", target
+        )
 
     def objects(self) -> list[dict[str, object]]:
         """A namespace, and for each worker a pod that is bound to it and a Service of that one pod."""

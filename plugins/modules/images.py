@@ -10,7 +10,8 @@ DOCUMENTATION = r"""
 module: images
 short_description: Put images into the registry on the outside host
 description:
-  - Pushes OCI layouts with C(crane) under C(REGISTRY/UPSTREAM/NAME:TAG), those which the registry does not have with that digest.
+  - Pushes OCI layouts with C(crane) under C(REGISTRY/UPSTREAM/NAME:TAG),
+    those which the registry does not have with that digest.
   - This is an action; it talks from the control node to the registry and to nothing else.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
@@ -21,7 +22,11 @@ options:
   registry: {description: Host and port of the registry., type: str, required: true}
   ca: {description: Path of the CA that the registry's certificate is from., type: path, required: true}
   crane: {description: Path of the crane program., type: path, required: true}
-  images: {description: 'Images, each with C(ref), C(layout) and C(digest).', type: list, elements: dict, required: true}
+  images:
+    description: Images, each with C(ref), C(layout) and C(digest).
+    type: list
+    elements: dict
+    required: true
 """
 
 EXAMPLES = r"""

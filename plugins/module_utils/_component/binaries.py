@@ -18,6 +18,7 @@ from typing import Any
 from .host import ComponentError, Host
 
 CHUNK = 1 << 20
+PREVIOUS = "previous"
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
@@ -54,6 +55,13 @@ def staged(dest: str, sha256: str) -> str:
     return f"{folder}/.{name}.{sha256[:16]}"
 
 
+def tidy(host: Host, dest: str) -> None:
+    """Remove what an interrupted run downloaded or was about to put back."""
+    real = host.path(dest)
+    for leftover in [host.path(staged(dest, PREVIOUS)), *real.parent.glob(f".{real.name}.{'[0-9a-f]' * 16}")]:
+        leftover.unlink(missing_ok=True)
+
+
 def fetch_all(host: Host, binaries: Sequence[dict[str, Any]], store: dict[str, Any]) -> None:
     """Download all binaries beside their destinations, before anything on the host is changed."""
     if not binaries:
@@ -87,7 +95,8 @@ def _fetch(host: Host, binary: dict[str, Any], urls: Sequence[str], context: ssl
                 raise ComponentError(
                     f"no space left for {need}: free some space and run again; nothing was changed"
                 ) from error
-            failures.append(f"{url}: {getattr(error, 'reason', error)}")
+            status = f"{error.code} " if isinstance(error, urllib.error.HTTPError) else ""
+            failures.append(f"{url}: {status}{getattr(error, 'reason', error)}")
         else:
             real.chmod(0o755)
             return

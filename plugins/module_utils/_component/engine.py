@@ -20,7 +20,6 @@ from .host import STATE_DIR, ComponentError, Host
 from .plan import Change, Plan, compare, text_diff
 
 GRACE_SECONDS = 10.0
-PREVIOUS = "previous"
 
 
 def run(
@@ -258,11 +257,13 @@ def finish(host: Host, plan: Plan) -> None:
 
 
 def forget(host: Host, plan: Plan) -> None:
-    """Remove the mark of an unfinished run, and what was kept for going back."""
+    """Remove what an interrupted run left, its mark, and what was kept for going back."""
     for binary in plan.spec["binaries"]:
-        host.remove(binaries.staged(binary["dest"], PREVIOUS))
-    host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
+        binaries.tidy(host, binary["dest"])
+    for path in {*(plan.state or {}).get("files", {}), *(file["dest"] for file in plan.spec["files"])}:
+        host.temporary(path).unlink(missing_ok=True)
     shutil.rmtree(host.path(f"{STATE_DIR}/previous/{plan.name}"), ignore_errors=True)
+    host.remove(f"{STATE_DIR}/components/{plan.name}.pending")
 
 
 def back_up(host: Host, plan: Plan) -> None:
@@ -303,7 +304,7 @@ def roll_back(host: Host, plan: Plan) -> str:
             host.remove(path)
             continue
         if entry.get("binary"):
-            back = binaries.staged(path, PREVIOUS)
+            back = binaries.staged(path, binaries.PREVIOUS)
             link_or_copy(host, entry["copy"], back)
             host.path(back).replace(host.path(path))
         else:

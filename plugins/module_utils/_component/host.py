@@ -59,7 +59,7 @@ class Host:
         """Write atomically; in place where the file is a mount point and stays (/etc/hosts in a container)."""
         real = self.path(path)
         real.parent.mkdir(parents=True, exist_ok=True)
-        temporary = real.with_name("." + real.name + ".new")
+        temporary = self.temporary(path)
         try:
             with open(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as stream:
                 stream.write(content)
@@ -73,6 +73,11 @@ class Host:
                 raise
             real.write_bytes(content)
             self.set_owner(real, mode, uid, gid)
+
+    def temporary(self, path: str) -> Path:
+        """Where the new content of a file waits until it is complete."""
+        real = self.path(path)
+        return real.with_name(f".{real.name}.new")
 
     def set_owner(self, real: Path, mode: int, uid: int, gid: int) -> None:
         """Owner first: changing it clears the setuid bits of the mode."""

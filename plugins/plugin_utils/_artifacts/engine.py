@@ -91,6 +91,8 @@ class Artifacts:
         except FileNotFoundError as error:
             raise ArtifactError(f"artifacts_mirror: there is no {bundle}") from error
         if not folder.exists():
+            for other in self.cache.folder.glob("bundle-*"):
+                shutil.rmtree(other)
             temporary = self.cache.work / "bundle"
             try:
                 with tarfile.open(bundle) as archive:
@@ -185,15 +187,22 @@ class Artifacts:
     def _image(
         self, name: str, image: dict[str, Any], got: dict[tuple[str, str], dict[str, dict[str, Any]]]
     ) -> dict[str, Any]:
-        programs = {arch: got[f"image-{name}", arch][name]["sha256"] for arch in self.options["architectures"]}
-        recipe = json.dumps([image["path"], image["user"], programs], sort_keys=True)
+        parts = {
+            arch: {part: file["sha256"] for part, file in got[f"image-{name}", arch].items()}
+            for arch in self.options["architectures"]
+        }
+        recipe = json.dumps([image["path"], image["user"], parts], sort_keys=True)
         folder = self.cache.folder / "images" / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}"
         marker = folder / "digest"
         if not marker.exists():
             temporary = self.cache.work / f"layout-{name}"
-            digest = write_layout(
-                temporary, image, {arch: self.cache.content / sha256 for arch, sha256 in programs.items()}
-            )
+            found = {
+                arch: {part: self.cache.content / sha256 for part, sha256 in of_arch.items()}
+                for arch, of_arch in parts.items()
+            }
+            built = {arch: files[name] for arch, files in found.items() if name in files}
+            copied = {arch: files for arch, files in found.items() if name not in files}
+            digest = write_layout(temporary, image, built, copied)
             (temporary / "digest").write_text(digest, encoding="utf-8")
             folder.parent.mkdir(exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)

@@ -12,6 +12,8 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+from . import registry
+
 USERS = {"root": 0, "nobody": 65534, "nonroot": 65532}
 PASSWD = "".join(f"{name}:x:{uid}:{uid}:{name}:/:/sbin/nologin\n" for name, uid in USERS.items())
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -20,8 +22,13 @@ CONFIG = "application/vnd.oci.image.config.v1+json"
 LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
-def write_layout(folder: Path, image: dict[str, Any], programs: dict[str, Path]) -> str:
-    """Write the layout for all architectures; returns the digest of its index, which is what a registry will answer."""
+def write_layout(
+    folder: Path, image: dict[str, Any], programs: dict[str, Path], copied: dict[str, dict[str, Path]] | None = None
+) -> str:
+    """Write the layout for all architectures; returns the digest of its index, which is what a registry will answer.
+
+    An image is made of each program; what was copied from upstream's registry stays as it is.
+    """
     blobs = folder / "blobs/sha256"
     blobs.mkdir(parents=True)
     manifests = []
@@ -40,6 +47,8 @@ def write_layout(folder: Path, image: dict[str, Any], programs: dict[str, Path])
             "layers": [layer],
         }
         manifests.append({**_blob(blobs, _json(manifest), MANIFEST), "platform": {"architecture": arch, "os": "linux"}})
+    for arch, parts in sorted((copied or {}).items()):
+        manifests.append({**registry.lay_out(blobs, parts), "platform": {"architecture": arch, "os": "linux"}})
     index = _json({"schemaVersion": 2, "mediaType": INDEX, "manifests": manifests})
     (folder / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}', encoding="utf-8")
     (folder / "index.json").write_bytes(index)

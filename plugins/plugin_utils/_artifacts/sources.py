@@ -9,6 +9,7 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from . import registry
 from .cache import ArtifactError, digest_of
 
 UNAME = {"amd64": "x86_64", "arm64": "arm64"}
@@ -30,6 +32,10 @@ Progress = Callable[[str], None]
 
 class UnreachableError(ArtifactError):
     """The source itself cannot be reached; another one may do."""
+
+
+class MissingError(ArtifactError):
+    """The source answers, but does not have it."""
 
 
 @dataclass(frozen=True)
@@ -63,11 +69,18 @@ class Release:
     def recipe(self, wanted: Wanted) -> str:
         """What an entry of the cache depends on."""
         return hashlib.sha256(
-            json.dumps([self.name, wanted.version, wanted.lock.get("release"), sorted(wanted.programs)]).encode()
+            json.dumps(
+                [
+                    *(self.name, wanted.version, wanted.lock.get("release"), sorted(wanted.programs)),
+                    *([wanted.lock["ref"]] if "ref" in wanted.lock else []),
+                ]
+            ).encode()
         ).hexdigest()
 
     def get(self, wanted: Wanted, work: Path, _progress: Progress) -> dict[str, Path]:
         """Download and verify; nothing unverified leaves the work folder."""
+        if "ref" in wanted.lock:
+            return self._image(wanted, work)
         release = wanted.lock.get("release")
         if not release:
             raise UnreachableError(f"{wanted.title} has no release")
@@ -83,17 +96,45 @@ class Release:
             made[program] = self._extract(file, release, wanted, program, work)
         return made
 
-    def _url(self, template: str, wanted: Wanted, program: str) -> str:
-        url = template.format(arch=wanted.arch, uname=UNAME[wanted.arch], program=program)
+    def _image(self, wanted: Wanted, work: Path) -> dict[str, Path]:
+        """Copy from the registry that the image's name begins with."""
+
+        def fetch(url: str) -> Path:
+            file = work / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.download"
+            if not file.exists():
+                self._download(self._mirrored(url), file, registry.ACCEPT)
+            return file
+
+        try:
+            return registry.pull(
+                wanted.lock["ref"],
+                wanted.arch,
+                fetch,
+                lambda url, file: self._verify(self._mirrored(url), None, file),
+                work,
+            )
+        except MissingError as error:
+            # A mirror may hold programs alone.
+            raise UnreachableError(f"{wanted.title} has no release: {error}") from error
+
+    def _mirrored(self, url: str) -> str:
         return url.replace("https://", f"{self.mirror}/") if self.mirror else url
 
-    def _download(self, url: str, file: Path) -> None:
+    def _url(self, template: str, wanted: Wanted, program: str) -> str:
+        return self._mirrored(template.format(arch=wanted.arch, uname=UNAME[wanted.arch], program=program))
+
+    def _download(self, url: str, file: Path, accept: str = "*/*") -> None:
+        request = urllib.request.Request(url, headers={"Accept": accept})
         try:
-            with urllib.request.urlopen(url, timeout=CONNECT_SECONDS) as answer, open(file, "wb") as stream:
+            with urllib.request.urlopen(request, timeout=CONNECT_SECONDS) as answer, open(file, "wb") as stream:
                 shutil.copyfileobj(answer, stream, 1 << 20)
                 expected = answer.headers.get("Content-Length")
         except urllib.error.HTTPError as error:
-            raise ArtifactError(
+            error.close()
+            # What a proxy says when it cannot reach the host.
+            if error.code in (502, 503, 504):
+                raise UnreachableError(f"{url} cannot be reached: {error.code} {error.reason}") from error
+            raise MissingError(
                 f"{url} answered {error.code} {error.reason}: does this version exist there? "
                 "See `cluster_kubernetes_version` and `artifacts_mirror`"
             ) from error
@@ -162,7 +203,9 @@ def _checksum(listing: str, url: str) -> str:
     name = url.rsplit("/", 1)[1]
     for line in listing.splitlines():
         words = line.split()
-        if words and (len(words) == 1 or words[-1].lstrip("*./").rsplit("/", 1)[-1] == name):
+        if not words or not re.fullmatch("[0-9a-fA-F]{64}", words[0]):
+            continue
+        if len(words) == 1 or words[-1].lstrip("*./").rsplit("/", 1)[-1] == name:
             return words[0].lower()
     raise ArtifactError(f"upstream's checksum file has no line for {name}")
 
@@ -254,14 +297,18 @@ class Source:
             **dict.fromkeys(("GOFLAGS", "GOAMD64", "GOARM64", "GOEXPERIMENT"), ""),
             "GOWORK": "off",
         }
-        packages = [program["package"] for program in wanted.programs.values()]
+        family, flags = self.families / wanted.lock["family"], self._flags(wanted)
+        packages = [program["package"] for program in wanted.programs.values() if not program.get("test")]
         output = work / "bin"
         output.mkdir()
-        argv = ["go", "build", "-o", f"{output}/", *self._flags(wanted), *packages]
-        _run(argv, self.families / wanted.lock["family"], environment, wanted, progress)
+        _run(["go", "build", "-o", f"{output}/", *flags, *packages], family, environment, wanted, progress)
         made = {}
         for name, program in wanted.programs.items():
-            made[name] = output / program.get("output", _last(program["package"]))
+            made[name] = output / program.get("output", name if program.get("test") else _last(program["package"]))
+            if program.get("test"):
+                # A package's tests as a program; vet would take longer than the compiler.
+                argv = ["go", "test", "-c", "-vet=off", "-o", str(made[name]), *flags, program["package"]]
+                _run(argv, family, environment, wanted, progress)
         return made
 
     def _flags(self, wanted: Wanted) -> list[str]:

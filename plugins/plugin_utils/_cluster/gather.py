@@ -59,7 +59,7 @@ class Gatherer:
         """A variable's value; the default when there is none, or none that can be had, which is then reported."""
         try:
             return plain(variables[variable]) if variable in variables else default
-        except Exception as error:  # Templates raise whatever the filters in them raise.
+        except Exception as error:  # noqa: BLE001  (templates raise whatever the filters in them raise)
             if not any(name in str(error) for name in LATER):
                 problem = f"it cannot be evaluated: {' '.join(str(error).split())}"
                 self.errors.append(Error(problem, "correct the template", variable, host))

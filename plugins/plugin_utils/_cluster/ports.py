@@ -11,7 +11,8 @@ from typing import Any, NamedTuple
 from .derive import components
 from .model import Error, Host, Inventory
 
-ANY, LOCAL, OWN = "0.0.0.0", "127.0.0.1", ""  # noqa: S104 (compared, never bound; OWN is the host's own address)
+# Compared, never bound; OWN is the host's own address.
+ANY, LOCAL, OWN = "0.0.0.0", "127.0.0.1", ""
 
 ALL = {ANY, "::"}
 

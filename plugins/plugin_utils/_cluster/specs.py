@@ -52,7 +52,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML document, empty when there is no such file."""
     if not path.is_file():
         return {}
-    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}  # noqa: S506 (it is a safe loader)
+    return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}  # LOADER is a safe one
 
 
 def kubernetes_versions(roles: Path) -> list[str]:

@@ -26,7 +26,7 @@ ROLE = {"ansible.builtin.import_role": {"name": "selfhosted.kubernetes.cluster",
 Played = tuple[int, str, Any]
 INVENTORIES = sorted(path.parent for path in (CHECKOUT / "inventories").glob("*/hosts.*"))
 # What the role does once hosts have answered; here none is asked.
-PLAN = [
+PLAN: list[dict[str, Any]] = [
     {"selfhosted.kubernetes.cluster": None, "register": "cluster_derived", "run_once": True},
     {
         "ansible.builtin.copy": {"content": "{{ cluster_derived | to_json }}", "dest": "{{ out }}", "mode": "0600"},
@@ -81,7 +81,7 @@ def errors(output: str) -> list[str]:
     """The list that the action printed."""
     return [
         line[2:]
-        for line in output.split("[ERROR]: Task failed: Action failed: ")[-1].splitlines()[1:]
+        for line in output.rsplit("[ERROR]: Task failed: Action failed: ", maxsplit=1)[-1].splitlines()[1:]
         if line.startswith("- ")
     ]
 

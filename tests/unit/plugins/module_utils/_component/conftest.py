@@ -5,25 +5,32 @@
 
 from __future__ import annotations
 
+import os
+import ssl
 from collections.abc import Callable
+from itertools import count
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component import binaries, engine, health, host
-from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils._component.world import World
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component import binaries, engine, health
+from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils._component.world import World, download
 
 
 @pytest.fixture
-def new_world(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Callable[[], World]:
+def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], World]:
     """Makes a world; its files need not survive a power cut, and nobody waits."""
-    monkeypatch.setattr(host.os, "fsync", lambda _number: None)
+    monkeypatch.setattr(os, "fsync", lambda _number: None)
+    monkeypatch.setattr(binaries, "_download", download)
+    monkeypatch.setattr(ssl, "create_default_context", lambda **_options: None)
     monkeypatch.setattr(health, "INTERVAL_SECONDS", 0.001)
     monkeypatch.setattr(engine, "GRACE_SECONDS", 0.01)
 
+    numbers = count()
+
     def make() -> World:
-        world = World(tmp_path_factory.mktemp("world"))
-        monkeypatch.setattr(binaries, "_download", world.download)
-        return world
+        root = tmp_path / f"world-{next(numbers)}"
+        root.mkdir()
+        return World(root)
 
     return make
 

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import pytest
@@ -19,6 +20,7 @@ from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils._
 )
 
 Wish = Callable[[World], list[dict[str, Any]]]
+Futures = Callable[[list[Wish], Wish], Iterator[tuple[str, World]]]
 
 
 def first(world: World) -> list[dict[str, Any]]:
@@ -66,78 +68,68 @@ def sick(world: World) -> list[dict[str, Any]]:
     return [component("alpha", file("/etc/alpha.conf", "sick"), alpha["files"][1], binaries=alpha["binaries"]), beta]
 
 
-def before(make: Callable[[], World], *wishes: Wish) -> World:
-    """A world in which some wishes came true."""
-    world = make()
-    world.other_unit("journal.service", "/etc/journal.conf")
-    for wish in wishes:
-        world.apply(*wish(world))
-        world.assert_converged(*wish(world))
-    return world
+@pytest.fixture
+def futures(new_world: Callable[[], World]) -> Futures:
+    """Worlds in which some wishes came true, each killed before another step of the next wish."""
 
+    def killed(done: list[Wish], wish: Wish) -> Iterator[tuple[str, World]]:
+        start = new_world()
+        start.other_unit("journal.service", "/etc/journal.conf")
+        for earlier in done:
+            start.apply(*earlier(start))
+            start.assert_converged(*earlier(start))
+        whole = start.copy(new_world().root)
+        with KILLER.before(whole.root) as steps, suppress(ComponentError):
+            whole.apply(*wish(whole))
+        assert len(steps) > 40
+        for number, step in enumerate(list(steps)):
+            world = start.copy(new_world().root)
+            with KILLER.before(world.root, number), pytest.raises(Killed):
+                world.apply(*wish(world))
+            yield f"killed before step {number}: {step}", world
 
-def count(make: Callable[[], World], done: list[Wish], wish: Wish) -> list[str]:
-    """The steps of a run."""
-    world = before(make, *done)
-    with KILLER.before(world.root) as steps:
-        try:
-            world.apply(*wish(world))
-        except ComponentError:
-            assert wish is sick
-    return list(steps)
+    return killed
 
 
 @pytest.mark.parametrize("done", [[], [first]], ids=["first install", "change"])
-def test_next_run_finishes(new_world: Callable[[], World], done: list[Wish]) -> None:
-    """Also: it says that it changed something as long as the killed run had not finished, and then no more."""
+def test_next_run_finishes(futures: Futures, done: list[Wish]) -> None:
+    """It ends where a run ends that nobody killed, and then there is nothing left to do."""
     wish = changed if done else first
-    steps = count(new_world, done, wish)
-    assert len(steps) > 40
-    for number, step in enumerate(steps):
-        world = before(new_world, *done)
-        with KILLER.before(world.root, number), pytest.raises(Killed):
-            world.apply(*wish(world))
+    for step, world in futures(done, wish):
         world.apply(*wish(world))
-        try:
+        with explained(step):
             world.assert_converged(*wish(world))
             assert not world.apply(*wish(world))["changed"]
-        except AssertionError as error:
-            error.add_note(f"killed before step {number}: {step}")
-            raise
-        if done:
-            assert world.text("/etc/old") is None
+            assert world.text("/etc/old") == (None if done else "x")
 
 
-def test_rollback_that_was_killed_still_goes_back_to_the_last_healthy_state(new_world: Callable[[], World]) -> None:
+def test_killed_rollback_still_goes_back_to_the_last_healthy_state(futures: Futures) -> None:
     """Whatever the killed run left, the next one with the same bad wish ends with what ran before it."""
-    steps = count(new_world, [first], sick)
-    for number, step in enumerate(steps):
-        world = before(new_world, first)
-        with KILLER.before(world.root, number), pytest.raises(Killed):
-            world.apply(*sick(world))
-        with pytest.raises(ComponentError, match="rolled back to what ran before and is healthy again"):
-            world.apply(*sick(world))
-        alpha = first(world)[0]
-        try:
+    for step, world in futures([first], sick):
+        with explained(step):
+            with pytest.raises(ComponentError, match="rolled back to what ran before and is healthy again"):
+                world.apply(*sick(world))
             assert world.text("/etc/alpha.conf") == "v1"
             assert world.text("/usr/local/bin/alpha") == "v1"
             assert world.text("/etc/old") == "x"
             assert world.system["alpha.service"].running["/etc/alpha.conf"] == b"v1"
-            assert world.system["alpha.service"].loaded == alpha["unit"]["content"]
-            # And from here a good wish comes true.
-            world.apply(*changed(world))
-            world.assert_converged(*changed(world))
-        except AssertionError as error:
-            error.add_note(f"killed before step {number}: {step}")
-            raise
+            assert world.system["alpha.service"].loaded == first(world)[0]["unit"]["content"]
 
 
-def test_good_wish_after_a_killed_bad_one(new_world: Callable[[], World]) -> None:
+def test_good_wish_after_a_killed_bad_one(futures: Futures) -> None:
     """The operator saw the mistake before the second run."""
-    for number in range(len(count(new_world, [first], sick))):
-        world = before(new_world, first)
-        with KILLER.before(world.root, number), pytest.raises(Killed):
-            world.apply(*sick(world))
+    for step, world in futures([first], sick):
         world.apply(*changed(world))
-        world.assert_converged(*changed(world))
-        assert not world.apply(*changed(world))["changed"]
+        with explained(step):
+            world.assert_converged(*changed(world))
+            assert not world.apply(*changed(world))["changed"]
+
+
+@contextmanager
+def explained(step: str) -> Iterator[None]:
+    """Say at which step it went wrong."""
+    try:
+        yield
+    except AssertionError as error:
+        error.add_note(step)
+        raise

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import CompletedProcess
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SYSTEMD = "/etc/systemd/system"
-WRITING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.chmod", "os.chown", "shutil.rmtree"}
+WRITING = {"os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.link", "os.chmod", "shutil.rmtree"}
 
 
 class Killed(BaseException):
@@ -65,6 +67,13 @@ class Killer:
 
 
 KILLER = Killer()
+STORE: dict[str, bytes] = {}
+
+
+def download(url: str, _context: object, part: str, _binary: object) -> None:
+    """From the store, without a network."""
+    with open(part, "wb") as stream:
+        stream.write(STORE[url.rsplit("/", 1)[1]])
 
 
 @dataclass
@@ -84,26 +93,29 @@ class World(Host):
         super().__init__(str(root))
         self.users = {"root"}
         self.packages: set[str] = set()
-        self.available: set[str] = {"good"}
         self.system: dict[str, Unit] = {}
-        self.store: dict[str, bytes] = {}
         self.calls: list[str] = []
 
     # ---- what needs root on a real host
     def ids(self, owner: str, group: str) -> tuple[int, int] | None:
+        """Of users that this world knows: whoever runs the tests."""
         return (os.getuid(), os.getgid()) if {owner, group} <= self.users else None
 
     def user_exists(self, name: str) -> bool:
+        """Whether this world knows the user."""
         return name in self.users
 
     def add_user(self, name: str, home: str) -> None:
+        """Know a user from now on."""
         KILLER.step(f"useradd {name} {home}")
         self.users.add(name)
 
     def missing_packages(self, names: Sequence[str]) -> list[str]:
+        """Those not yet installed in this world."""
         return [name for name in names if name not in self.packages]
 
     def install_packages(self, names: Sequence[str]) -> None:
+        """Install them in this world."""
         KILLER.step(f"install {' '.join(names)}")
         self.calls.append(f"install {' '.join(names)}")
         self.packages.update(names)
@@ -112,6 +124,7 @@ class World(Host):
         self, argv: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 600
     ) -> CompletedProcess[str]:
         """Only these programs exist here: systemctl, journalctl, and `check` for a unit's health."""
+        del environment, timeout
         program, *rest = argv
         self.calls.append(" ".join(argv))
         words = [word for word in rest if not word.startswith("--")]
@@ -161,6 +174,14 @@ class World(Host):
         unit.state = "failed" if any(b"crash" in (content or b"") for content in unit.running.values()) else "active"
 
     # ---- for tests
+    def copy(self, root: Path) -> World:
+        """The same world again, for another future."""
+        shutil.copytree(self.root, root, dirs_exist_ok=True)
+        other = World(root)
+        other.users, other.packages = set(self.users), set(self.packages)
+        other.system = deepcopy(self.system)
+        return other
+
     def other_unit(self, name: str, *reads: str) -> None:
         """A unit of the distribution, which runs."""
         self.path(SYSTEMD).mkdir(parents=True, exist_ok=True)
@@ -171,14 +192,9 @@ class World(Host):
     def binary(self, name: str, content: bytes) -> dict[str, Any]:
         """A program, put into the store."""
         digest = hashlib.sha256(content).hexdigest()
-        self.store[digest] = content
+        STORE[digest] = content
         version = {"sha256": digest, "size": len(content), "version": digest[:4]}
         return {"name": name, "dest": f"/usr/local/bin/{name}", **version}
-
-    def download(self, url: str, _context: object, part: str, _binary: object) -> None:
-        """Instead of the network."""
-        with open(part, "wb") as stream:
-            stream.write(self.store[url.rsplit("/", 1)[1]])
 
     def apply(self, *components: dict[str, Any], rolling: bool = False, check: bool = False) -> dict[str, Any]:
         """One call of the module."""
@@ -210,7 +226,8 @@ class World(Host):
             assert unit.state == "active", name
             assert unit.loaded == self._read_unit(name), name
             for path, content in unit.running.items():
-                assert content == (unit.loaded or "").encode() if path == "unit" else self.content(path), (name, path)
+                wanted = (unit.loaded or "").encode() if path == "unit" else self.content(path)
+                assert content == wanted, (name, path, content, wanted)
         self.assert_tidy()
 
     def content(self, path: str) -> bytes | None:
@@ -222,7 +239,8 @@ class World(Host):
         """No mark, no backup, no temporary file."""
         assert not list(self.path(f"{STATE_DIR}/components").glob("*.pending"))
         assert not list(self.path(f"{STATE_DIR}/previous").glob("*"))
-        assert not [path for path in self.root.rglob(".*") if path.is_file()]
+        left = [str(path) for path in self.root.rglob(".*") if path.is_file()]
+        assert not left, left
 
 
 def file(

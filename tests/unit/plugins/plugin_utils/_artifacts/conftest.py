@@ -77,7 +77,7 @@ def upstream(monkeypatch: pytest.MonkeyPatch) -> Iterator[Upstream]:
             self.end_headers()
             self.wfile.write(body)
 
-        def log_message(self, *_: object) -> None:  # type: ignore[override]
+        def log_message(self, *_: object) -> None:
             """Say nothing."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
@@ -152,8 +152,8 @@ class Toy:
 
     def get(self, wanted: Wanted, work: Path, progress: Progress) -> dict[str, Path]:
         """Take no time."""
-        if type(self).broken:
-            raise type(self).broken
+        if (error := type(self).broken) is not None:
+            raise error
         progress("building")
         type(self).builds.append(wanted.name)
         made = {program: work / program for program in wanted.programs}

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts import sources
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.cache import ArtifactError
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.sources import (
     Release,
@@ -103,9 +102,7 @@ def test_truncated(get: Get, wanted: Wanted, kubernetes: dict[str, bytes], upstr
 
 def test_truncated_without_a_length(get: Get, upstream: Any) -> None:
     """A chunk that ends in the middle."""
-    upstream.put("/tool", b"ff\r\nonly this", Transfer_Encoding="chunked", Content_Length="0")
-    with pytest.raises(ArtifactError, match="tool: the download was cut off"):
-        get(single("https://example.org/tool"), f"{upstream.base}/../")
+    upstream.put("/tool", b"ff\r\nonly this", Transfer_Encoding="chunked")
     with pytest.raises(ArtifactError, match="tool: the download was cut off"):
         get(single(f"{upstream.base}/tool"), "")
 
@@ -115,7 +112,7 @@ def test_missing(get: Get, wanted: Wanted, kubernetes: dict[str, bytes], upstrea
     """Program or checksum file: no release of that version."""
     assert kubernetes
     del upstream.files[missing]
-    with pytest.raises(ArtifactError, match=rf"{missing} answered 404 Not Found: does this version exist there\?") as e:
+    with pytest.raises(ArtifactError, match=rf"{missing} answered 404 Not Found: does this version exist") as e:
         get(wanted)
     assert not isinstance(e.value, UnreachableError), "another source must not hide it"
 
@@ -176,7 +173,7 @@ def test_a_full_disk(
         raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as patched:
-        patched.setattr(sources.shutil, "copyfileobj", full)
+        patched.setattr(shutil, "copyfileobj", full)
         with pytest.raises(
             ArtifactError, match=r"no space left in .*work: free some, or set `artifacts_cache_dir`"
         ) as e:

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
-NOW = datetime(2026, 11, 24, tzinfo=timezone.utc)
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
 NOT_OPENED = "the passphrase does not open this CA key; set pki_ca_passphrase to the right one"
 TOO_EARLY = "this CA is not valid before 2026-11-25 00:00 UTC; correct the clock here"
 NO_CA = f"this certificate is not that of a CA (basicConstraints); {REPLACE}"

@@ -1,0 +1,46 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tests against a running lab: LAB names its inventory. They use namespaces of their own, and clean up."""
+
+from __future__ import annotations
+
+import secrets
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+# Where scripts/setup.sh puts this checkout for Ansible.
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".lab" / "collections"))
+
+from ansible_collections.selfhosted.kubernetes.tests.lab import support
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A test that asks for a master, node or machine runs for each."""
+    kinds = {"master": support.MASTERS, "node": support.NODES, "machine": support.MACHINES}
+    for kind, names in kinds.items():
+        if kind in metafunc.fixturenames:
+            metafunc.parametrize(kind, names)
+
+
+@pytest.fixture(scope="session")
+def lab() -> Iterator[support.Lab]:
+    """The machines, reached over ssh."""
+    # A short path: it ends in the name of a socket.
+    with tempfile.TemporaryDirectory(prefix="lab-") as folder:
+        lab = support.Lab(Path(folder))
+        yield lab
+        lab.close()
+
+
+@pytest.fixture(scope="module")
+def namespace(lab: support.Lab) -> Iterator[str]:
+    """A namespace that is gone after the module's tests."""
+    name = f"lab-test-{secrets.token_hex(3)}"
+    lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"lab-test": ""}}})
+    yield name
+    lab.kubectl(f"delete namespace {name} --wait=false")

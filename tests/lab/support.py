@@ -1,0 +1,218 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab as the tests see it: its machines over ssh, the cluster with kubectl on the outside host."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import testinfra
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = os.environ.get("LAB", "lab")
+INVENTORY = ROOT / "inventories" / NAME
+# As the inventories of all labs say (lab_dir).
+FOLDER = ROOT / ".lab"
+ENVIRONMENT = {
+    **os.environ,
+    "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+    "ANSIBLE_NOCOLOR": "1",
+    "ANSIBLE_FORCE_COLOR": "0",
+}
+# What `make site` installs.
+VERSION = "v" + yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_kubernetes_version"]
+AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
+KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+
+
+@cache
+def inventory() -> dict[str, Any]:
+    """The lab's inventory, read as Ansible does."""
+    done = subprocess.run(
+        ["ansible-inventory", "-i", str(INVENTORY), "--list"],
+        cwd=ROOT,
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result
+
+
+def group(name: str) -> list[str]:
+    """Names of the group's hosts."""
+    return sorted(inventory().get(name, {}).get("hosts", []))
+
+
+def address(name: str) -> str:
+    """Address of a host."""
+    return str(inventory()["_meta"]["hostvars"][name]["ansible_host"])
+
+
+MASTERS, WORKERS, OUTSIDE = group("masters"), group("workers"), group("outside")
+NODES = MASTERS + WORKERS
+MACHINES = NODES + OUTSIDE
+OPERATOR = OUTSIDE[0]
+
+
+class Lab:
+    """All machines."""
+
+    def __init__(self, work: Path) -> None:
+        """Write the ssh configuration into a folder of its own; connections are opened once and shared."""
+        self.config = work / "ssh_config"
+        options = {
+            "User": "root",
+            "IdentityFile": FOLDER / "id_ed25519",
+            "IdentitiesOnly": "yes",
+            "UserKnownHostsFile": FOLDER / "known_hosts",
+            "StrictHostKeyChecking": "yes",
+            "ControlPath": work / "%h",
+            # A connection to a machine that was stopped ends soon.
+            "ServerAliveInterval": 2,
+            "ServerAliveCountMax": 2,
+        }
+        hosts = "".join(f"Host {name}\n    HostName {address(name)}\n" for name in MACHINES)
+        common = "".join(f"    {key} {value}\n" for key, value in options.items())
+        self.config.write_text(f"{hosts}Host *\n{common}", encoding="utf-8")
+        self.machines = {name: testinfra.get_host(f"ssh://{name}", ssh_config=str(self.config)) for name in MACHINES}
+
+    def close(self) -> None:
+        """End the connections."""
+        for name in MACHINES:
+            command = ["ssh", "-F", str(self.config), "-O", "exit", name]
+            subprocess.run(command, capture_output=True, check=False)
+
+    def __getitem__(self, name: str) -> Any:
+        """The testinfra host."""
+        return self.machines[name]
+
+    @property
+    def operator(self) -> Any:
+        """Where kubectl runs: outside of the cluster."""
+        return self.machines[OPERATOR]
+
+    def run(self, name: str, command: str, *arguments: str) -> str:
+        """Output of a command that has to work."""
+        done = self.machines[name].run(command, *arguments)
+        assert done.rc == 0, f"{name}: {command}: exit {done.rc}\n{done.stdout}\n{done.stderr}"
+        return str(done.stdout)
+
+    def try_kubectl(self, command: str, *arguments: str) -> Any:
+        """Exit code and output of a kubectl command that may fail."""
+        return self.operator.run(f"{KUBECTL} {command}", *arguments)
+
+    def kubectl(self, command: str, *arguments: str) -> str:
+        """Output of a kubectl command that has to work; arguments fill its %s, quoted."""
+        return self.run(OPERATOR, f"{KUBECTL} {command}", *arguments)
+
+    def get(self, command: str) -> dict[str, Any]:
+        """Objects of `kubectl get`."""
+        result: dict[str, Any] = json.loads(self.kubectl(f"get --output=json {command}"))
+        return result
+
+    def try_apply(self, *objects: dict[str, Any]) -> bool:
+        """Create or change objects; whether it worked."""
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        done = self.operator.run(f"printf '%%s' %s | {KUBECTL} --request-timeout=3s apply --filename=-", document)
+        return bool(done.rc == 0)
+
+    def apply(self, *objects: dict[str, Any]) -> None:
+        """Create or change objects."""
+        document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
+        self.run(OPERATOR, f"printf '%%s' %s | {KUBECTL} apply --filename=-", document)
+
+    def components(self, name: str) -> dict[str, str]:
+        """Components with a unit that the collection installed on a host, each with its unit."""
+        output = self.run(name, "cat /var/lib/selfhosted-kubernetes/components/*.json")
+        decoder, units = json.JSONDecoder(), {}
+        while output := output.lstrip():
+            component, end = decoder.raw_decode(output)
+            if component.get("unit"):
+                units[str(component["name"])] = str(component["unit"])
+            output = output[end:]
+        return units
+
+    def started(self) -> dict[str, dict[str, str]]:
+        """When each unit of the collection was started last, by host."""
+        result: dict[str, dict[str, str]] = {}
+        for name in MACHINES:
+            units = " ".join(sorted(self.components(name).values()))
+            output = self.run(name, f"systemctl show --property=Id,InvocationID,ActiveEnterTimestampMonotonic {units}")
+            result[name] = {}
+            for block in output.strip().split("\n\n"):
+                values = dict(line.split("=", 1) for line in block.splitlines())
+                result[name][values["Id"]] = f"{values['InvocationID']} {values['ActiveEnterTimestampMonotonic']}"
+        return result
+
+
+def agnhost(name: str, namespace: str, node: str | None, **labels: str) -> dict[str, Any]:
+    """A pod with a web server, bound to the node or to any."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": namespace, "labels": {"app": name, **labels}},
+        "spec": {
+            **({"nodeName": node} if node else {}),
+            "terminationGracePeriodSeconds": 0,
+            "containers": [
+                {
+                    "name": "agnhost",
+                    "image": AGNHOST,
+                    "args": ["netexec", "--http-port=8080"],
+                    "readinessProbe": {"httpGet": {"path": "/healthz", "port": 8080}, "periodSeconds": 1},
+                }
+            ],
+        },
+    }
+
+
+def wait_until(works: Callable[[], bool], seconds: float, what: str) -> float:
+    """Seconds until it works."""
+    began = time.monotonic()
+    while not works():
+        assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
+        time.sleep(0.2)
+    return time.monotonic() - began
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook."""
+
+    output: str
+    changed: dict[str, int]
+    figures: dict[str, Any]
+
+
+def site(work: Path, *arguments: str) -> Run:
+    """Run the site playbook on the lab, as `make site` does."""
+    file = work / "task_runs.json"
+    done = subprocess.run(
+        ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/site.yml"), *arguments],
+        cwd=ROOT,
+        env={
+            **ENVIRONMENT,
+            "ANSIBLE_CALLBACKS_ENABLED": "selfhosted.kubernetes.task_runs",
+            "SELFHOSTED_TASK_RUNS": str(file),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+    recap = done.stdout[done.stdout.rindex("PLAY RECAP") :]
+    changed = re.findall(r"^(\S+)\s+: ok=\d+\s+changed=(\d+)", recap, re.MULTILINE)
+    return Run(done.stdout, {host: int(count) for host, count in changed}, json.loads(file.read_text(encoding="utf-8")))

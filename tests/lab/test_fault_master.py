@@ -1,0 +1,123 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One master goes away and comes back: users notice little, and nobody has to do anything."""
+
+from __future__ import annotations
+
+import subprocess
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from datetime import UTC, datetime
+from itertools import pairwise
+
+import pytest
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    MACHINES,
+    MASTERS,
+    Lab,
+    address,
+    agnhost,
+    wait_until,
+)
+
+pytestmark = pytest.mark.skipif(len(MASTERS) < 3, reason="one master cannot go away without the API")
+
+GAP_SECONDS = 10
+POD_SECONDS = 60
+REJOIN_SECONDS = 90
+WATCH_SECONDS = 25
+# Asks the API twice a second through the host's own load balancer, and notes when it answered.
+WATCH = f"""
+end=$(( $(date +%s) + {WATCH_SECONDS} ))
+date +%s.%N
+while [ $(date +%s) -lt $end ]; do
+    curl --silent --fail --output /dev/null --max-time 2 --cacert /etc/kubernetes/pki/ca.crt \\
+        https://127.0.0.1:7443/readyz && date +%s.%N
+    sleep 0.5
+done
+date +%s.%N
+"""
+
+
+def docker(*arguments: str) -> None:
+    """The machine's power switch."""
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def leader(lab: Lab) -> str:
+    """The master whose etcd leads: the one that is missed most."""
+    for line in lab.run(MASTERS[0], "etcdctl endpoint status").splitlines():
+        fields = line.split(", ")
+        if "true" in fields:
+            return next(master for master in MASTERS if f"//{address(master)}:" in fields[0])
+    raise AssertionError("etcd has no leader")
+
+
+def longest_gap(times: list[float]) -> float:
+    """Seconds without an answer."""
+    return max(later - earlier for earlier, later in pairwise(times))
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_master_goes_away_and_comes_back(lab: Lab, namespace: str, how: str) -> None:
+    """Shut down, or without power."""
+    victim = leader(lab)
+    others = [master for master in MASTERS if master != victim]
+    asking = [machine for machine in MACHINES if machine != victim]
+    print(f"\ndocker {how} {victim} (etcd's leader)")  # noqa: T201
+    with ThreadPoolExecutor(len(asking)) as pool:
+        watches: dict[str, Future[str]] = {name: pool.submit(lab.run, name, WATCH) for name in asking}
+        time.sleep(1)
+        began = time.monotonic()
+        docker(how, victim)
+        try:
+            print(f"  gone after {time.monotonic() - began:.1f} s")  # noqa: T201
+            pod_created(lab, namespace, how)
+            for name, watch in watches.items():
+                gap = longest_gap([float(line) for line in watch.result().split()])
+                print(f"  {name}: longest time without an answer of the API {gap:.1f} s")  # noqa: T201
+                assert gap <= GAP_SECONDS, name
+        finally:
+            docker("start", victim)
+    rejoins(lab, victim, others)
+
+
+def pod_created(lab: Lab, namespace: str, how: str) -> None:
+    """A pod that any node may get runs, though a master is missing."""
+    began = time.monotonic()
+    pod = agnhost(f"after-{how}", namespace, None)
+    wait_until(lambda: lab.try_apply(pod), GAP_SECONDS, "the API takes a pod")
+    print(f"  the API took a pod after {time.monotonic() - began:.1f} s")  # noqa: T201
+    lab.kubectl(f"wait --namespace={namespace} --for=condition=Ready --timeout={POD_SECONDS}s pod/after-{how}")
+    print(f"  the pod was ready after {time.monotonic() - began:.1f} s")  # noqa: T201
+
+
+def rejoins(lab: Lab, victim: str, others: list[str]) -> None:
+    """By itself: etcd's member, the API server, the node."""
+    started, began = datetime.now(UTC), time.monotonic()
+
+    def member() -> bool:
+        status = lab[others[0]].run("etcdctl endpoint health")
+        return f"{status.stdout}{status.stderr}".count(" is healthy") == len(MASTERS)
+
+    def api() -> bool:
+        answer = lab.try_kubectl(f"--server=https://{address(victim)}:6443 get --raw /readyz")
+        return str(answer.stdout) == "ok"
+
+    def node() -> bool:
+        """Ready by a heartbeat of its own, not by an old one."""
+        lease = "--namespace=kube-node-lease --output=jsonpath={.spec.renewTime}"
+        renewed = str(lab.try_kubectl(f"get lease {victim} {lease}").stdout)
+        ready = """--output=jsonpath='{.status.conditions[?(@.type=="Ready")].status}'"""
+        if str(lab.try_kubectl(f"get node {victim} {ready}").stdout) != "True":
+            return False
+        return bool(renewed) and datetime.fromisoformat(renewed) > started
+
+    steps = {"etcd's member is healthy": member, "its API server is ready": api, "the node is ready": node}
+    for what, works in steps.items():
+        wait_until(works, REJOIN_SECONDS - (time.monotonic() - began), what)
+        print(f"  started again: {what} after {time.monotonic() - began:.1f} s")  # noqa: T201
+    wait_until(lambda: lab[victim].run("systemctl is-system-running").stdout.strip() == "running", 30, "all units run")
+    units = " ".join(lab.components(victim).values())
+    assert set(lab.run(victim, f"systemctl is-active {units}").split()) == {"active"}

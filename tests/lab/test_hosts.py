@@ -1,0 +1,65 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a person finds on a host."""
+
+from __future__ import annotations
+
+import re
+
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import ROOT, Lab
+
+# Programs whose first process stays root's, to open ports and read keys, while others do the work.
+FIRST_IS_ROOT = {"kube-loadbalancer"}
+
+
+def table() -> dict[str, str]:
+    """User of each service, as docs/architecture.md says."""
+    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
+    return dict(re.findall(r"^\| `([a-z-]+)` \| ([a-z-]+) \|", text, re.MULTILINE))
+
+
+def test_services_run_as_their_users(lab: Lab, machine: str) -> None:
+    """Every component is in the table, is active, starts with the host, and has the table's user."""
+    users = table()
+    for name, unit in lab.components(machine).items():
+        assert name in users, f"{name} is not in docs/architecture.md"
+        output = lab.run(machine, f"systemctl show --property=ActiveState,UnitFileState,User,MainPID,Type {unit}")
+        shown = dict(line.split("=", 1) for line in output.splitlines())
+        assert (shown["ActiveState"], shown["UnitFileState"]) == ("active", "enabled"), unit
+        pid = shown["MainPID"]
+        if pid == "0":
+            assert shown["Type"] == "oneshot"
+            assert shown["User"] in {"", users[name]}
+            continue
+        processes = lab.run(machine, f"ps --no-headers --format user:32 --pid {pid} --ppid {pid}").split()
+        expected = {users[name], "root"} if name in FIRST_IS_ROOT else {users[name]}
+        assert set(processes) == expected, unit
+
+
+def test_no_unit_failed(lab: Lab, machine: str) -> None:
+    """Neither ours nor another."""
+    assert lab.run(machine, "systemctl --failed --no-legend --plain") == ""
+
+
+def test_journal_is_persistent_and_capped(lab: Lab, machine: str) -> None:
+    """As configured, and really on the disk."""
+    settings = lab.run(machine, "systemd-analyze cat-config systemd/journald.conf").splitlines()
+    assert "Storage=persistent" in settings
+    assert [line for line in settings if re.fullmatch(r"SystemMaxUse=\d+[KMGT]?", line)]
+    machine_id = lab.run(machine, "cat /etc/machine-id").strip()
+    assert lab[machine].file(f"/var/log/journal/{machine_id}/system.journal").is_file
+    units = sorted(lab.components(machine).values())
+    assert lab.run(machine, f"journalctl --directory=/var/log/journal --unit={units[0]} --lines=1 --quiet").strip()
+
+
+def test_configuration_is_readable_by_all_and_writable_by_root(lab: Lab, machine: str) -> None:
+    """Keys aside, anyone on the host may read how it is set up; nobody but root may change it."""
+    done = lab[machine].run("find /etc/kubernetes /etc/etcd /etc/containerd -perm /022 ! -type l")
+    assert done.stdout == ""
+
+
+def test_binaries_say_their_version(lab: Lab, node: str) -> None:
+    """They are stamped, not `dev` or `unknown`."""
+    for command in ("kubelet --version", "containerd --version", "runc --version"):
+        assert re.search(r"v?\d+\.\d+\.\d+", lab.run(node, command)), command

@@ -1,0 +1,356 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Every real role, rendered for hosts of the golden clusters with nothing but Ansible's own templating."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import shlex
+import subprocess
+import sys
+import tomllib
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[5]
+GOLDEN = CHECKOUT / "tests/unit/plugins/plugin_utils/_cluster/golden"
+# One host of each kind.
+HOSTS = {"ha": ["m1", "w1", "o1"], "external-etcd-vip": ["e1", "m1", "o2"]}
+PLACES = [f"{cluster}/{host}" for cluster, hosts in HOSTS.items() for host in hosts]
+# A process of its own: Ansible finds collections by a hook that has to be there before the first import.
+PROGRAM = """
+import json, sys
+from ansible.plugins.loader import init_plugin_loader
+wish = json.load(sys.stdin)
+init_plugin_loader([wish["collections"]])
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._component.render import Renderer
+loader = DataLoader()
+answer = {}
+for place, host in wish["hosts"].items():
+    variables = host["variables"]
+    renderer = Renderer(loader, Templar(loader=loader), variables, [], host["artifacts"], host["pki_dir"])
+    answer[place] = {"components": [item for role in host["roles"] for item in renderer.render(role)]}
+    answer[place]["secrets"] = renderer.secrets
+json.dump(answer, sys.stdout)
+"""
+Component = dict[str, Any]
+Rendered = dict[str, dict[str, Any]]
+
+
+def issue(folder: Path, wanted: dict[str, Any]) -> None:
+    """What the pki role would have made, each file with its own name as content; nothing else is there."""
+    names = [f"ca/{ca['name']}.crt" for ca in wanted["cas"]]
+    for line in wanted["certificates"]:
+        names += [f"certs/{line.split(':')[0]}.{kind}" for kind in ("crt", "key")]
+    for key in wanted["keys"]:
+        names += [f"keys/{key['name']}{end}" for end in ((".key", ".pub") if key["type"] == "pair" else ("",))]
+    for name in names:
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(f"<{name}>", encoding="ascii")
+
+
+@pytest.fixture(scope="module")
+def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
+    """Components and secrets of each host."""
+    folder = tmp_path_factory.mktemp("rendered")
+    (folder / "ansible_collections" / "selfhosted").mkdir(parents=True)
+    (folder / "ansible_collections" / "selfhosted" / "kubernetes").symlink_to(CHECKOUT)
+    lock = yaml.safe_load((CHECKOUT / "roles/artifacts/files/lock.yml").read_text(encoding="utf-8"))
+    artifacts = {
+        program: {"sha256": "0" * 64, "size": 1, "version": version}
+        for component in lock["components"].values()
+        for version, entry in component["versions"].items()
+        for program in entry["programs"]
+    }
+    images = {name: {"ref": image["ref"]} for name, image in lock["images"].items()}
+    wish: dict[str, Any] = {"collections": str(folder), "hosts": {}}
+    for cluster, hosts in HOSTS.items():
+        derived = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))
+        derived["pki_dir"] = str(folder / cluster)
+        issue(folder / cluster, derived["pki"])
+        for host in hosts:
+            roles = derived["hosts"][host]
+            facts = {
+                "architecture": "amd64",
+                "interface": "eth0",
+                "os_family": "Debian",
+                "resolv_conf": "/etc/resolv.conf",
+            }
+            wish["hosts"][f"{cluster}/{host}"] = {
+                "roles": roles["components"] + roles["components_late"],
+                "artifacts": artifacts,
+                "pki_dir": derived["pki_dir"],
+                "variables": {
+                    "inventory_hostname": host,
+                    "cluster_derived": derived,
+                    "cluster_host": facts,
+                    "cluster_artifacts": {"images": images},
+                },
+            }
+    # A second rendering of the same host, to compare.
+    wish["hosts"]["again"] = wish["hosts"]["ha/m1"]
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], input=json.dumps(wish), capture_output=True, text=True, check=False, cwd=folder
+    )
+    assert done.returncode == 0, done.stderr
+    answer: Rendered = json.loads(done.stdout)
+    return answer
+
+
+def text_of(host: dict[str, Any], file: dict[str, Any]) -> str:
+    """A file's content, wherever it travels."""
+    secret: str = host["secrets"].get(file["dest"], "")
+    return base64.b64decode(secret).decode() if file["secret"] else str(file["content"])
+
+
+def files_of(host: dict[str, Any]) -> Iterator[tuple[Component, dict[str, Any], str]]:
+    """Component, file and text."""
+    for component in host["components"]:
+        for file in component["files"]:
+            yield component, file, text_of(host, file)
+
+
+def commands(unit: str) -> list[list[str]]:
+    """What a unit executes, as words, after joining lines as systemd does."""
+    lines = re.sub(r"\\\n\s*", " ", unit).splitlines()
+    return [shlex.split(line.split("=", 1)[1]) for line in lines if re.match(r"Exec\w+=", line)]
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
+    """YAML, JSON and TOML by what their names say; nothing is left of a template."""
+    kinds: dict[str, int] = defaultdict(int)
+    for _, file, text in files_of(rendered[place]):
+        dest = file["dest"]
+        kind = Path(dest).name if Path(dest).name == "kubeconfig" else Path(dest).suffix
+        kinds[kind] += 1
+        if kind in (".yaml", "kubeconfig"):
+            assert all(document for document in yaml.safe_load_all(text)), dest
+        elif kind == ".json":
+            assert json.loads(text), dest
+        elif kind == ".toml":
+            assert tomllib.loads(text), dest
+        # A template of containerd's own.
+        if kind != ".tmpl":
+            assert not re.search(r"\{\{|\{%|\bUndefined\b", text), dest
+        assert text.endswith("\n") or text.startswith("<"), f"{dest} does not end with a line end"
+    assert kinds[".service"] >= 1
+
+
+def test_kinds_of_documents_are_really_there(rendered: Rendered) -> None:
+    """Otherwise the test above would test nothing."""
+    suffixes = {Path(file["dest"]).suffix for place in PLACES for _, file, _ in files_of(rendered[place])}
+    assert {".yaml", ".json", ".toml", ".service", ".conf", ".cfg", ".crt", ".key", ".sh"} <= suffixes
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
+    """Sections, keys, the component's user, and programs that are on the host."""
+    for component in rendered[place]["components"]:
+        unit = component["unit"]
+        if not unit:
+            continue
+        sections: dict[str, dict[str, str]] = {}
+        for line in re.sub(r"\\\n\s*", " ", unit["content"]).splitlines():
+            if re.fullmatch(r"\[\w+\]", line):
+                sections[line[1:-1]] = {}
+            elif line and not line.startswith("#"):
+                assert re.match(r"\w+=\S", line), f"{unit['name']}: {line}"
+                key, value = line.split("=", 1)
+                sections[list(sections)[-1]][key] = value
+        assert list(sections) == ["Unit", "Service", "Install"]
+        assert sections["Install"] == {"WantedBy": "multi-user.target"}
+        assert sections["Service"].get("User") == (component["user"] or {}).get("name")
+        own = {binary["dest"] for binary in component["binaries"]}
+        for program, *_ in commands(unit["content"]):
+            # A leading `-` lets it fail.
+            assert program in own or re.match(r"-?(/usr)?/(s?bin|lib/systemd)/", program), program
+        assert {"dest": f"/etc/systemd/system/{unit['name']}", "content": unit["content"]}.items() <= {
+            name: component["files"][-1][name] for name in ("dest", "content")
+        }.items()
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_flags_are_well_formed(rendered: Rendered, place: str) -> None:
+    """Each once, `--name=value`, and nothing empty or in Python's notation."""
+    for component in rendered[place]["components"]:
+        if not component["unit"] or component["name"] in ("kube-addons", "kubernetes-host"):
+            continue
+        own = {binary["dest"] for binary in component["binaries"]}
+        for program, *words in commands(component["unit"]["content"]):
+            if program not in own:
+                continue
+            names = [word.split("=", 1)[0] for word in words]
+            assert len(set(names)) == len(names), f"{component['name']}: a flag stands there twice"
+            for word in words[2:] if words[:1] == ["serve"] else words:
+                assert re.fullmatch(r"--[a-z0-9-]+(=\S+)?", word), f"{component['name']}: {word}"
+                assert not re.search(r"=(True|False|None|\[.*|\{.*)$", word), f"{component['name']}: {word}"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_paths_that_are_named_are_there(rendered: Rendered, place: str) -> None:
+    """What flags, configuration, kubeconfigs and health checks name below /etc is a file or folder of a component."""
+    host = rendered[place]
+    known = {file["dest"] for _, file, _ in files_of(host)}
+    known |= {item["path"] for component in host["components"] for item in component["directories"]}
+    known |= {str(parent) for path in known for parent in Path(path).parents}
+    system = {"/etc/resolv.conf", "/etc/cni/net.d", "/etc/nginx", "/etc/passwd", "/etc/hosts"}
+    missing = set()
+    for component, file, text in files_of(host):
+        if (
+            Path(file["dest"]).suffix in (".service", ".yaml", ".toml", ".json", ".cfg", ".conf", "")
+            and "/addons/" not in (file["dest"])
+        ):
+            lines = [line for line in text.splitlines() if not line.strip().startswith("#")]
+            found = re.findall(r"(?<![\w.])/etc/[\w./-]*\w", "\n".join(lines))
+            missing |= {f"{component['name']}: {file['dest']}: {path}" for path in found if path not in known | system}
+        health = component["health"] or {}
+        missing |= {
+            f"{component['name']}: health: {health[key]}"
+            for key in ("ca", "cert", "key")
+            if key in health and health[key] not in known
+        }
+    assert not missing, "\n".join(sorted(missing))
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_components_that_bring_the_same_file_agree(rendered: Rendered, place: str) -> None:
+    """Otherwise each run would change it twice."""
+    seen: dict[str, tuple[str, tuple[Any, ...]]] = {}
+    for component, file, text in files_of(rendered[place]):
+        entry = (text, file["owner"], file["group"], file["mode"], file["secret"])
+        other, before = seen.setdefault(file["dest"], (component["name"], entry))
+        assert before == entry, f"{file['dest']} of {other} and {component['name']}"
+    folders: dict[str, tuple[str, dict[str, Any]]] = {}
+    for component in rendered[place]["components"]:
+        for folder in component["directories"]:
+            other, kept = folders.setdefault(folder["path"], (component["name"], folder))
+            assert kept == folder, f"{folder['path']} of {other} and {component['name']}"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_secrets_travel_apart_and_are_private(rendered: Rendered, place: str) -> None:
+    """No key is in what Ansible may print; on the host it belongs to its service alone."""
+    host = rendered[place]
+    printable = json.dumps(host["components"])
+    assert not re.search(r"<[^>]*(\.key|encryption-key)>", printable)
+    for component, file, _ in files_of(host):
+        private = file["dest"].endswith(".key") or file["dest"] in host["secrets"]
+        assert file["secret"] == private, file["dest"]
+        user = (component["user"] or {"name": "root"})["name"]
+        assert file["owner"] in ("root", user), file["dest"]
+        assert re.fullmatch("0[0-7]{3}", file["mode"]), file["dest"]
+        if private:
+            assert (file["content"], file["mode"]) == (None, "0600"), file["dest"]
+            # What systemd or root's own tools read stays root's.
+            assert file["owner"] == user or file["dest"] == "/etc/etcd/pki/etcdctl.key", file["dest"]
+        else:
+            assert int(file["mode"], 8) & 0o444 == 0o444, f"{file['dest']}: its service could not read it"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_every_certificate_of_a_host_is_used(rendered: Rendered, place: str) -> None:
+    """What nobody reads need not be issued, and a pair is used as a pair."""
+    cluster, host = place.split("/")
+    planned = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))["pki"]["certificates"]
+    names = {line.split(":")[0] for line in planned}
+    texts = [text for _, _, text in files_of(rendered[place])]
+    used = {match for text in texts for match in re.findall(r"<certs/([^>]+)\.crt>", text)}
+    keys = {match for text in texts for match in re.findall(r"<certs/([^>]+)\.key>", text)}
+    assert {name for name in names if name.startswith(f"{host}/")} <= used | embedded(texts)
+    assert used == keys
+
+
+def embedded(texts: list[str]) -> set[str]:
+    """Names of certificates that kubeconfigs and manifests hold in base64."""
+    found = set()
+    for text in texts:
+        for word in re.findall(r"[A-Za-z0-9+/]{16,}={0,2}", text):
+            try:
+                inner = base64.b64decode(word).decode("ascii")
+            except ValueError:
+                continue
+            found |= set(re.findall(r"<certs/([^>]+)\.crt>", inner))
+    return found
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_kubeconfigs_lead_to_an_api_server(rendered: Rendered, place: str) -> None:
+    """One context, the host's own way, an identity whose key is a file or embedded."""
+    for component, file, text in files_of(rendered[place]):
+        if Path(file["dest"]).name not in ("kubeconfig", "admin.conf"):
+            continue
+        document = yaml.safe_load(text)
+        (cluster,), (user,), (context,) = (document[name] for name in ("clusters", "users", "contexts"))
+        assert document["current-context"] == context["name"]
+        assert context["context"] == {"cluster": cluster["name"], "user": user["name"]}
+        # A controller is never newer than the server that it talks to: its own host's.
+        own = component["name"] in ("kube-controller-manager", "kube-scheduler", "kube-addons")
+        assert cluster["cluster"]["server"] == ("https://127.0.0.1:6443" if own else "https://127.0.0.1:7443")
+        assert len(user["user"]) == 2
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_health_checks_and_names(rendered: Rendered, place: str) -> None:
+    """A service proves itself in one way; a host has no component and no unit twice."""
+    components = rendered[place]["components"]
+    for component in components:
+        ways = {"url", "tcp", "command"} & set(component["health"] or {})
+        assert len(ways) == (0 if component["health"] is None else 1), component["name"]
+        assert set(component["health"] or {}) <= {
+            "url",
+            "tcp",
+            "command",
+            "ca",
+            "cert",
+            "key",
+            "status",
+            "timeout_seconds",
+        }
+    names = [component["name"] for component in components]
+    units = [component["unit"]["name"] for component in components if component["unit"]]
+    assert len(set(names)) == len(names)
+    assert len(set(units)) == len(units)
+
+
+def test_rendering_twice_gives_the_same(rendered: Rendered) -> None:
+    """This is why an unchanged run changes nothing."""
+    assert rendered["again"] == rendered["ha/m1"]
+
+
+def test_shell_files_are_shell(rendered: Rendered) -> None:
+    """Wrappers and profiles; bash reads them without running them."""
+    host = rendered["ha/m1"]
+    scripts = [text for _, file, text in files_of(host) if text.startswith("#!") or file["dest"].endswith(".sh")]
+    assert len(scripts) >= 2
+    for text in scripts:
+        done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+
+
+def test_addons_are_objects_of_kubernetes(rendered: Rendered) -> None:
+    """Named, in a namespace where they need one, with the images of the lock."""
+    manifests = [text for _, file, text in files_of(rendered["ha/m1"]) if "/etc/kubernetes/addons/" in file["dest"]]
+    objects = [item for text in manifests for item in yaml.safe_load_all(text)]
+    identities = [(item["kind"], item["metadata"].get("namespace"), item["metadata"]["name"]) for item in objects]
+    assert len(set(identities)) == len(identities)
+    assert {("Deployment", "kube-system", "coredns"), ("Deployment", "kube-system", "metrics-server")} <= set(
+        identities
+    )
+    containers = [
+        c for item in objects if item["kind"] == "Deployment" for c in item["spec"]["template"]["spec"]["containers"]
+    ]
+    lock = yaml.safe_load((CHECKOUT / "roles/artifacts/files/lock.yml").read_text(encoding="utf-8"))
+    assert {container["image"] for container in containers} <= {image["ref"] for image in lock["images"].values()}
+    service = next(item for item in objects if (item["kind"], item["metadata"]["name"]) == ("Service", "kube-dns"))
+    assert service["spec"]["clusterIP"] == "10.96.0.10"
