@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -14,7 +15,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
@@ -78,7 +78,7 @@ class ActionModule(ActionBase):
         focus = args["focus"] or report.focus_of(args["specs"])
         # ginkgo takes a test program by the end of its name.
         (work / "e2e.test").symlink_to(args["programs"]["e2e.test"])
-        (work / "registries.yaml").write_text(yaml.safe_dump(args["registries"]), encoding="utf-8")
+        (work / "registries.yaml").write_text(json.dumps(args["registries"]), encoding="utf-8")
         pki = Path(args["pki_dir"])
         config = kubeconfig(
             args["server"],

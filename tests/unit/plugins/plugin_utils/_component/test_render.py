@@ -180,6 +180,12 @@ def test_templates_keep_their_last_line_end_and_blocks_leave_no_line(role: Role,
     assert contents(render())["/etc/toy/toy.ini"] == "a \\\n  --b=c\\d\nend\n\n"
 
 
+def test_backslashes_in_expressions_are_jinjas(role: Role, render: Render) -> None:
+    """As in a template file, not as in a YAML value: units join their flags over lines with this."""
+    role.text("templates/etc/toy.ini.j2", r"{{ ['a', 'b'] | join(' \\\n  ') }}")
+    assert contents(render())["/etc/toy/toy.ini"] == "a \\\n  b"
+
+
 def test_templates_may_include_others_of_the_role(role: Role, render: Render) -> None:
     """From its own folder."""
     role.text("templates/etc/toy.ini.j2", "{% include 'part.j2' %}")
