@@ -13,6 +13,7 @@ need ssh openssh-client
 need gcc gcc
 need go golang
 need git git
+need shellcheck shellcheck
 [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
 if [ "${#packages[@]}" -gt 0 ]; then
     echo "installing ${packages[*]}"

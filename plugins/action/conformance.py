@@ -63,6 +63,8 @@ class ActionModule(ActionBase):
         specs = report.read(full, junit)
         full.unlink()
         lines = report.summary(specs, time.monotonic() - began)
+        for line in lines:
+            display.display(f"conformance: {line}")
         (folder / "summary.txt").write_text("\n".join([*lines, ""]), encoding="utf-8")
         result.update(changed=False, summary=lines, junit=str(junit), output=str(output))
         wanted = [] if args["focus"] else args["specs"]
@@ -138,7 +140,7 @@ def _progress(output: Path) -> str:
     """How many specs are done, from what ginkgo has said so far."""
     text = output.read_text(encoding="utf-8", errors="replace")
     chosen = re.search(r"Will run (\d+) of", text)
-    done, bad = len(re.findall(r"(?m)^• \[", text)) + len(re.findall(r"(?m)^•+$", text)), text.count("• [FAILED]")
+    done, bad = text.count("\N{BULLET}"), text.count("\N{BULLET} [FAILED]")
     return f"{done} of {chosen[1] if chosen else '?'} specs done, {bad} failed"
 
 

@@ -58,6 +58,7 @@ def test_a_report_has_only_what_ran(specs: list[report.Spec], tmp_path: Path) ->
     assert [(spec.name, spec.status, spec.seconds) for spec in specs] == [(ONE, "failed", 3.0), (TWO, "passed", 12.34)]
     text = (tmp_path / "junit.xml").read_text(encoding="utf-8")
     assert (text.count("<testcase"), "Three" in text) == (4, False)
+    assert text.count('tests="4"') == 2
 
 
 def test_a_failure_is_said_in_one_line(specs: list[report.Spec]) -> None:
