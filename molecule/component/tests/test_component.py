@@ -168,7 +168,10 @@ def test_drift_is_repaired_as_one_change(damage: str, actions: list[str]) -> Non
 def test_interrupted_run_is_finished_by_the_next() -> None:
     """The service runs with what the file says."""
     # What a run leaves that is killed after it wrote and before it restarted.
-    on_host("sed -i s/hello/hellO/ /etc/toy/toy.ini; systemctl restart toy; sed -i s/hellO/hello/ /etc/toy/toy.ini")
+    on_host("sed -i s/hello/hellO/ /etc/toy/toy.ini; systemctl restart toy")
+    # The program reads its file once, a moment after systemd has started it.
+    on_host("timeout 20 sh -c 'until curl --silent http://127.0.0.1:8099/ | grep -q hellO; do sleep 0.1; done'")
+    on_host("sed -i s/hellO/hello/ /etc/toy/toy.ini")
     on_host("echo '{}' >/var/lib/selfhosted-kubernetes/components/toy.pending")
     assert answer() == "hellO"
     result = apply()
