@@ -111,10 +111,14 @@ def test_port_forward(lab: Lab, namespace: str, pods: dict[str, str]) -> None:
 
 
 def test_top_nodes(lab: Lab) -> None:
-    """metrics-server has figures of every node."""
-    lines = [line.split() for line in lab.kubectl("top nodes --no-headers").splitlines()]
-    assert sorted(fields[0] for fields in lines) == sorted(NODES)
-    assert all(fields[1].endswith("m") and fields[3].endswith("Mi") for fields in lines)
+    """metrics-server has figures of every node: a rate needs two readings, 15 s apart, of a kubelet that has just begun."""
+
+    def complete() -> bool:
+        lines = [line.split() for line in lab.try_kubectl("top nodes --no-headers").stdout.splitlines()]
+        figures = all(fields[1].endswith("m") and fields[3].endswith("Mi") for fields in lines)
+        return sorted(fields[0] for fields in lines) == sorted(NODES) and figures
+
+    wait_until(complete, 60, "kubectl top nodes")
 
 
 def test_top_pods(lab: Lab) -> None:
