@@ -111,7 +111,7 @@ def test_port_forward(lab: Lab, namespace: str, pods: dict[str, str]) -> None:
 
 
 def test_top_nodes(lab: Lab) -> None:
-    """metrics-server has figures of every node: a rate needs two readings, 15 s apart, of a kubelet that has just begun."""
+    """metrics-server has figures of every node; a rate needs two readings, 15 s apart, of a new kubelet."""
 
     def complete() -> bool:
         lines = [line.split() for line in lab.try_kubectl("top nodes --no-headers").stdout.splitlines()]
