@@ -192,12 +192,15 @@ unit "$master" kube-controller-manager simple kube-controller-manager --kubeconf
     --service-cluster-ip-range=$service_network --root-ca-file=$pki/ca.crt --service-account-private-key-file=$pki/sa.key --use-service-account-credentials
 unit "$master" kube-scheduler simple kube-scheduler --kubeconfig=/etc/kubernetes/kube-scheduler.conf
 
-# ---- Send each machine its files and start everything; the services wait for each other.
+# ---- Send each machine its files and start it: what answers first, and what asks once there is an answer (earlier it would retry ever more slowly).
 start() {
     tar -C "$work/$1" -ch . | on "$1" tar -C / -x --no-same-owner
     # shellcheck disable=SC2016 # the machine's variables, not ours
-    on "$1" 'sysctl -q --system; systemctl daemon-reload; cd /etc/systemd/system; units=$(ls etcd.service kube*.service containerd.service flanneld.service 2>/dev/null); systemctl enable -q $units; systemctl start $units
-        for image in '"'${ref[pause]} pause' '${ref[coredns]} coredns' '${ref[agnhost]} agnhost'"'; do ctr -n k8s.io images import --index-name ${image% *} /var/tmp/${image#* }.tar; done' >/dev/null 2>"$work/$1.log" || cat "$work/$1.log" >&2
+    on "$1" 'sysctl -q --system; systemctl daemon-reload; cd /etc/systemd/system
+        first=$(ls etcd.service kube-apiserver.service containerd.service 2>/dev/null); systemctl enable -q $first; systemctl start $first
+        for image in '"'${ref[pause]} pause' '${ref[coredns]} coredns' '${ref[agnhost]} agnhost'"'; do ctr -n k8s.io images import --index-name ${image% *} /var/tmp/${image#* }.tar; done
+        until curl --silent --fail --cacert '"$pki/ca.crt https://${address[$master]}:6443"'/readyz; do sleep 0.2; done
+        rest=$(ls kube*.service flanneld.service); systemctl enable -q $rest; systemctl start $rest' >/dev/null 2>"$work/$1.log" || cat "$work/$1.log" >&2
 }
 started=()
 for node in "${nodes[@]}"; do start "$node" & started+=($!); done

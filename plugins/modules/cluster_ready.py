@@ -106,7 +106,7 @@ def main() -> None:
             module.fail_json(
                 msg=f"the cluster is not ready after {module.params['timeout_seconds']} s: " + "; ".join(lines)
             )
-        time.sleep(0.3)
+        time.sleep(0.5)
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ ENVIRONMENT = {
 # What `make site` installs.
 VERSION = "v" + yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_text())["cluster_kubernetes_version"]
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
+CA = "/etc/kubernetes/pki/ca.crt"
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
 
 
@@ -186,6 +188,20 @@ def wait_until(works: Callable[[], bool], seconds: float, what: str) -> float:
         assert time.monotonic() - began < seconds, f"not within {seconds} s: {what}"
         time.sleep(0.2)
     return time.monotonic() - began
+
+
+def watch(lab: Lab, name: str, seconds: int, url: str = "https://127.0.0.1:7443/readyz") -> float:
+    """Ask the API twice a second, by default by the machine's load balancer: the longest time without an answer."""
+    script = f"""
+        end=$(( $(date +%s) + {seconds} ))
+        date +%s.%N
+        while [ $(date +%s) -lt $end ]; do
+            curl --silent --fail --output /dev/null --max-time 2 --cacert {CA} {url} && date +%s.%N
+            sleep 0.5
+        done
+        date +%s.%N"""
+    times = [float(line) for line in lab.run(name, script).split()]
+    return max(later - earlier for earlier, later in pairwise(times))
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,6 @@ import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
@@ -19,6 +18,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     address,
     agnhost,
     wait_until,
+    watch,
 )
 
 pytestmark = pytest.mark.skipif(len(MASTERS) < 3, reason="one master cannot go away without the API")
@@ -27,17 +27,6 @@ GAP_SECONDS = 10
 POD_SECONDS = 60
 REJOIN_SECONDS = 90
 WATCH_SECONDS = 25
-# Asks the API twice a second through the host's own load balancer, and notes when it answered.
-WATCH = f"""
-end=$(( $(date +%s) + {WATCH_SECONDS} ))
-date +%s.%N
-while [ $(date +%s) -lt $end ]; do
-    curl --silent --fail --output /dev/null --max-time 2 --cacert /etc/kubernetes/pki/ca.crt \\
-        https://127.0.0.1:7443/readyz && date +%s.%N
-    sleep 0.5
-done
-date +%s.%N
-"""
 
 
 def docker(*arguments: str) -> None:
@@ -54,11 +43,6 @@ def leader(lab: Lab) -> str:
     raise AssertionError("etcd has no leader")
 
 
-def longest_gap(times: list[float]) -> float:
-    """Seconds without an answer."""
-    return max(later - earlier for earlier, later in pairwise(times))
-
-
 @pytest.mark.parametrize("how", ["stop", "kill"])
 def test_master_goes_away_and_comes_back(lab: Lab, namespace: str, how: str) -> None:
     """Shut down, or without power."""
@@ -67,15 +51,15 @@ def test_master_goes_away_and_comes_back(lab: Lab, namespace: str, how: str) -> 
     asking = [machine for machine in MACHINES if machine != victim]
     print(f"\ndocker {how} {victim} (etcd's leader)")  # noqa: T201
     with ThreadPoolExecutor(len(asking)) as pool:
-        watches: dict[str, Future[str]] = {name: pool.submit(lab.run, name, WATCH) for name in asking}
+        watches: dict[str, Future[float]] = {name: pool.submit(watch, lab, name, WATCH_SECONDS) for name in asking}
         time.sleep(1)
         began = time.monotonic()
         docker(how, victim)
         try:
             print(f"  gone after {time.monotonic() - began:.1f} s")  # noqa: T201
             pod_created(lab, namespace, how)
-            for name, watch in watches.items():
-                gap = longest_gap([float(line) for line in watch.result().split()])
+            for name, watched in watches.items():
+                gap = watched.result()
                 print(f"  {name}: longest time without an answer of the API {gap:.1f} s")  # noqa: T201
                 assert gap <= GAP_SECONDS, name
         finally:

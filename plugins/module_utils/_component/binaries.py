@@ -108,12 +108,12 @@ def _fetch(host: Host, binary: dict[str, Any], urls: Sequence[str], context: ssl
 
 def _download(url: str, context: ssl.SSLContext, part: str, binary: dict[str, Any]) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
-    digest, size = hashlib.sha256(), 0
-    with opener.open(url, timeout=30) as answer, open(part, "wb") as stream:
-        while chunk := answer.read(CHUNK):
-            digest.update(chunk)
-            stream.write(chunk)
-            size += len(chunk)
+    digest, size, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
+    with opener.open(url, timeout=30) as answer, open(part, "wb", buffering=0) as stream:
+        while count := answer.readinto(buffer):
+            digest.update(buffer[:count])
+            stream.write(buffer[:count])
+            size += count
     if digest.hexdigest() != binary["sha256"]:
         raise ComponentError(
             f"wrong checksum: expected sha256 {binary['sha256']}, got {digest.hexdigest()} ({size} bytes)"

@@ -12,6 +12,8 @@ from typing import Any
 from . import binaries
 from .host import STATE_DIR, Found, Host
 
+UNITS = "/etc/systemd/system/"
+
 
 @dataclass
 class Change:
@@ -76,12 +78,12 @@ class Plan:
     def unit_path(self) -> str | None:
         """Where its unit file lies, if it brings one."""
         unit = self.spec.get("unit")
-        return f"/etc/systemd/system/{unit['name']}" if unit and unit.get("content") else None
+        return f"{UNITS}{unit['name']}" if unit and unit.get("content") else None
 
     @property
     def unit_file_differs(self) -> bool:
         """Whether systemd must read unit files again."""
-        return any(change.path == self.unit_path and change.content_differs for change in self.changes)
+        return any(change.path.startswith(UNITS) and change.content_differs for change in self.changes)
 
     @property
     def restart_reasons(self) -> list[str]:

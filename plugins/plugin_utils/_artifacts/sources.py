@@ -12,6 +12,7 @@ import os
 import re
 import shlex
 import shutil
+import ssl
 import subprocess
 import tarfile
 import time
@@ -138,13 +139,15 @@ class Release:
                 f"{url} answered {error.code} {error.reason}: does this version exist there? "
                 "See `cluster_kubernetes_version` and `artifacts_mirror`"
             ) from error
+        except (urllib.error.URLError, ConnectionError, TimeoutError, ssl.SSLError) as error:
+            file.unlink(missing_ok=True)
+            raise UnreachableError(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
         except OSError as error:
             file.unlink(missing_ok=True)
-            if error.errno == 28:
-                raise ArtifactError(
-                    f"no space left in {file.parent}: free some, or set `artifacts_cache_dir`; the next run goes on"
-                ) from error
-            raise UnreachableError(f"{url} cannot be reached: {getattr(error, 'reason', error)}") from error
+            raise ArtifactError(
+                f"{file.parent} cannot be written: {(error.strerror or str(error)).lower()}; free some space, or set "
+                "`artifacts_cache_dir`; the next run goes on"
+            ) from error
         except http.client.HTTPException as error:
             raise ArtifactError(f"{url}: the download was cut off ({error}); run again") from error
         if expected and file.stat().st_size != int(expected):

@@ -18,7 +18,9 @@ from .certificates import AUTHORITIES
 from .model import Error
 
 PASSPHRASE, USER_CAS = "pki_ca_passphrase", "pki_user_cas"  # Variables of the pki role.
-REPLACE = "put a valid CA there, or move it away to have a new one made (which issues all its certificates again)"
+REPLACE = (
+    "put it back from the backup, or another CA and its key in its place (all its certificates are then issued again)"
+)
 
 
 def authority_errors(pki_dir: Path, given: Mapping[str, Any], passphrase: str, now: datetime) -> Iterator[Error]:
@@ -31,10 +33,10 @@ def authority_errors(pki_dir: Path, given: Mapping[str, Any], passphrase: str, n
         if name not in AUTHORITIES or not isinstance(pair, Mapping) or set(pair) != {"certificate", "key"}:
             fix = f"give one of {', '.join(AUTHORITIES)} the paths certificate and key"
             yield Error(f"{name} is not one of our CAs with certificate and key", fix, USER_CAS)
-        elif missing := [path for path in pair.values() if not Path(path).is_file()]:
+        elif missing := [path for path in pair.values() if not Path(path).expanduser().is_file()]:
             yield Error(f"there is no file {' and no file '.join(missing)}", "correct the path", USER_CAS)
         else:
-            yield from _check(Path(pair["certificate"]), Path(pair["key"]), passphrase, now)
+            yield from _check(*(Path(pair[kind]).expanduser() for kind in ("certificate", "key")), passphrase, now)
 
 
 def _check(path: Path, key: Path, passphrase: str, now: datetime) -> Iterator[Error]:

@@ -13,6 +13,8 @@ from collections.abc import Hashable, Iterable, Iterator
 from .model import Error, Host, Inventory
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+# `system:node:NAME` has to fit into a common name (X.509, RFC 5280 ub-common-name: 64).
+HOST_NAME_LENGTH = 52
 NEEDED = {"masters": "run the control plane", "outside": "hold the artifact store and the registry"}
 # k8s.io/kubernetes/pkg/kubelet/apis/well_known_labels.go: what a kubelet may set below kubernetes.io.
 OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
@@ -85,9 +87,11 @@ def names(cluster: Inventory) -> Iterator[Error]:
 
 def name_is_label(host: Host, _cluster: Inventory) -> Iterator[Error]:
     """Node names become parts of DNS names, user names and file names."""
+    fix = f"use 1 to {HOST_NAME_LENGTH} of a-z, 0-9 and '-', not '-' at an end (ansible_host may be any name)"
     if not LABEL.fullmatch(host.name):
-        fix = "use 1 to 63 of a-z, 0-9 and '-', not '-' at an end (ansible_host may be any name)"
         yield Error("its name is not a DNS-1123 label", fix)
+    elif len(host.name) > HOST_NAME_LENGTH:
+        yield Error(f"its name has {len(host.name)} characters, too many for a certificate of a node", fix)
 
 
 def labels(host: Host, cluster: Inventory) -> Iterator[Error]:

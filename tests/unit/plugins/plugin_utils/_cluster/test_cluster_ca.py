@@ -89,11 +89,14 @@ def test_absent_authority_or_key_is_fine(tmp_path: Path) -> None:
     assert errors(tmp_path) == []
 
 
-def test_the_users_own(tmp_path: Path) -> None:
-    """Checked where they lie."""
+def test_the_users_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Checked where they lie, in a home folder too."""
     write_ca(tmp_path / "own", begin=-9, end=-2)
     pair = {"certificate": str(tmp_path / "own/kubernetes.crt"), "key": str(tmp_path / "own/kubernetes.key")}
     assert errors(tmp_path, {"kubernetes": pair}) == [f"own/kubernetes.crt: this CA expired on 2026-11-22; {REPLACE}"]
+    monkeypatch.setenv("HOME", str(tmp_path))
+    home = {kind: path.replace(str(tmp_path), "~") for kind, path in pair.items()}
+    assert errors(tmp_path, {"kubernetes": home}) == errors(tmp_path, {"kubernetes": pair})
     assert errors(tmp_path, {"etcd": {**pair, "key": f"{tmp_path}/none"}}) == [
         "pki_user_cas: there is no file none; correct the path"
     ]

@@ -39,6 +39,12 @@ def test_all_errors_at_once(make: Make) -> None:
     assert where == ["group etcd", "cluster_pod_network", "cluster_kubernetes_version", "w1", "w1"]
 
 
+def test_names_that_differ_in_case_only_are_the_same(make: Make) -> None:
+    """As they are in DNS."""
+    lines = report(validate(make(groups={"masters": ["m1", "m2", "m3"], "workers": ["w1", "W1"], "outside": ["o1"]})))
+    assert "w1, W1: they have the same name w1; rename all but one" in lines
+
+
 def test_hosts_that_were_not_asked_are_only_checked_by_their_variables(make: Make) -> None:
     """With --limit the others have no facts."""
     inventory = make()

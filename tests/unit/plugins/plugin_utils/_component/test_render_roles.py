@@ -328,12 +328,15 @@ def test_rendering_twice_gives_the_same(rendered: Rendered) -> None:
     assert rendered["again"] == rendered["ha/m1"]
 
 
-def test_shell_files_are_shell(rendered: Rendered) -> None:
-    """Wrappers and profiles; bash reads them without running them."""
+def test_scripts_can_be_read(rendered: Rendered) -> None:
+    """Wrappers and profiles by bash, others by Python, without running them."""
     host = rendered["ha/m1"]
     scripts = [text for _, file, text in files_of(host) if text.startswith("#!") or file["dest"].endswith(".sh")]
-    assert len(scripts) >= 2
-    for text in scripts:
+    programs = [text for text in scripts if text.startswith("#!/usr/bin/python3")]
+    assert (len(programs), len(scripts)) >= (1, 3)
+    for text in programs:
+        compile(text, "script", "exec")
+    for text in set(scripts) - set(programs):
         done = subprocess.run(["bash", "-n"], input=text, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
 
