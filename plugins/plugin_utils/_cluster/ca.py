@@ -36,7 +36,8 @@ def authority_errors(pki_dir: Path, given: Mapping[str, Any], passphrase: str, n
         elif missing := [path for path in pair.values() if not Path(path).expanduser().is_file()]:
             yield Error(f"there is no file {' and no file '.join(missing)}", "correct the path", USER_CAS)
         else:
-            yield from _check(*(Path(pair[kind]).expanduser() for kind in ("certificate", "key")), passphrase, now)
+            crt, key = (Path(pair[kind]).expanduser() for kind in ("certificate", "key"))
+            yield from _check(crt, key, passphrase, now)
 
 
 def _check(path: Path, key: Path, passphrase: str, now: datetime) -> Iterator[Error]:
