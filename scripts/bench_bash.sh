@@ -211,7 +211,7 @@ until_ok k get --raw=/readyz
 {
     cat roles/addons/templates/etc/kubernetes/addons/flannel.yaml.j2
     echo ---
-    sed -e 's/{{ addons_cluster_domain }}/cluster.local/; s/{{ addons_coredns_replicas }}/2/' -e "s|{{ addons_coredns_image }}|${ref[coredns]}|; s/{{ addons_dns_address }}/$dns/" \
+    sed -e 's/{{ addons_cluster_domain }}/cluster.local/; s/{{ addons_coredns_replicas }}/2/; s/{{ .*addons_node_count.* }}/2/' -e "s|{{ addons_coredns_image }}|${ref[coredns]}|; s/{{ addons_dns_address }}/$dns/" \
         -e "s|{{ addons_dns_upstreams .* }}|/etc/resolv.conf|" roles/addons/templates/etc/kubernetes/addons/coredns.yaml.j2
 } | k apply --filename=- >/dev/null
 until_ok k get serviceaccount default
