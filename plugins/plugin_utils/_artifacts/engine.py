@@ -9,6 +9,7 @@ import hashlib
 import json
 import os
 import platform
+import re
 import shutil
 import subprocess
 import tarfile
@@ -24,6 +25,8 @@ from .sources import Bundle, Progress, Release, Source, UnreachableError, Wanted
 
 FILES = Path(__file__).resolve().parents[3] / "roles/artifacts/files"
 NATIVE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
+# What a bundle is made of.
+BUNDLED = re.compile(r"manifest\.json|sha256/[0-9a-f]{64}")
 AnySource = Release | Bundle | Source
 
 
@@ -95,8 +98,7 @@ class Artifacts:
                 shutil.rmtree(other)
             temporary = self.cache.work / "bundle"
             try:
-                with tarfile.open(bundle) as archive:
-                    archive.extractall(temporary, filter="data")
+                _unpack(bundle, temporary)
             except (tarfile.TarError, EOFError) as error:
                 raise ArtifactError(
                     f"artifacts_mirror: {bundle} cannot be read to its end ({error}); copy it again"
@@ -238,6 +240,17 @@ class Artifacts:
             finally:
                 temporary.unlink(missing_ok=True)
         return target.stat().st_size
+
+
+def _unpack(bundle: Path, folder: Path) -> None:
+    """What a bundle has, and nothing else (`extractall` is safe only from Python 3.11.4 on; Debian 12 has 3.11.2)."""
+    (folder / "sha256").mkdir(parents=True)
+    with tarfile.open(bundle) as archive:
+        for member in archive:
+            stream = archive.extractfile(member) if member.isreg() and BUNDLED.fullmatch(member.name) else None
+            if stream is not None:
+                with stream, open(folder / member.name, "wb") as target:
+                    shutil.copyfileobj(stream, target, 1 << 20)
 
 
 def push(crane: Path, layout: str, target: str, ca: str) -> None:

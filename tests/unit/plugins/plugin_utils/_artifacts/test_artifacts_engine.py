@@ -262,7 +262,7 @@ def test_a_bundle_gives_what_went_into_it(artifacts: Make, bundle: Path, tmp_pat
     """The same digests, without any other source; packed or unpacked."""
     expected = artifacts(cache_dir=str(tmp_path / "elsewhere")).run()
     folder = tmp_path / "unpacked"
-    shutil.unpack_archive(bundle, folder, filter="data")
+    shutil.unpack_archive(bundle, folder)
     for number, mirror in enumerate((bundle, folder)):
         run = artifacts(source="mirror", mirror=str(mirror), cache_dir=str(tmp_path / f"cache{number}"))
         result = run.run()
@@ -286,10 +286,25 @@ def test_a_bundle_of_a_bundle(artifacts: Make, bundle: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.usefixtures("offline")
+def test_a_bundle_writes_nowhere_else(artifacts: Make, bundle: Path, tmp_path: Path) -> None:
+    """Whatever names somebody put into it."""
+    with tarfile.open(bundle, "a") as archive:
+        for name in ("../evil", str(tmp_path / "evil"), "sha256/../../evil", "sha256/" + "0" * 64 + "/evil"):
+            archive.addfile(tarfile.TarInfo(name))
+        link = tarfile.TarInfo("sha256/" + "1" * 64)
+        link.type, link.linkname = tarfile.SYMTYPE, "/etc/passwd"
+        archive.addfile(link)
+    run = artifacts(source="mirror", mirror=str(bundle))
+    run.run()
+    assert list(tmp_path.rglob("evil")) == []
+    assert [path for path in run.cache.folder.rglob("1" * 64) if path.is_symlink()] == []
+
+
+@pytest.mark.usefixtures("offline")
 def test_a_damaged_file_of_a_bundle(artifacts: Make, bundle: Path, tmp_path: Path, sha256: Digest) -> None:
     """One bit is enough."""
     folder = tmp_path / "unpacked"
-    shutil.unpack_archive(bundle, folder, filter="data")
+    shutil.unpack_archive(bundle, folder)
     digest = sha256(b"kubectl for amd64 from source\n")
     path = folder / "sha256" / digest
     path.write_bytes(bytes([path.read_bytes()[0] ^ 1]) + path.read_bytes()[1:])
