@@ -213,7 +213,7 @@ class Run:
     figures: dict[str, Any]
 
 
-def site(work: Path, *arguments: str) -> Run:
+def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"
     done = subprocess.run(
@@ -221,6 +221,7 @@ def site(work: Path, *arguments: str) -> Run:
         cwd=ROOT,
         env={
             **ENVIRONMENT,
+            **(environment or {}),
             "ANSIBLE_CALLBACKS_ENABLED": "selfhosted.kubernetes.task_runs",
             "SELFHOSTED_TASK_RUNS": str(file),
         },

@@ -61,9 +61,11 @@ def test_an_unchanged_file_is_not_read(cache: Cache, monkeypatch: pytest.MonkeyP
 
 
 def test_a_touched_file_is_read(cache: Cache, sha256: Digest) -> None:
-    """It may be the same."""
-    os.utime(cache.content / sha256(b"server"), (1, 1))
+    """It may be the same; then only once."""
+    path = cache.content / sha256(b"server")
+    os.utime(path, (1, 1))
     assert cache.get("etcd", "recipe") is not None
+    assert path.stat().st_mtime == cache_module.MTIME
 
 
 @pytest.mark.parametrize("content", [b"SERVER", b"serv", b"", b"server and more"])
