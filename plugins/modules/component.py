@@ -85,6 +85,8 @@ EXAMPLES = r"""
 #   unit: {template: etc/systemd/system/greeter.service.j2, reload: true}  # reload is enough for changed files
 #   health: {url: "https://127.0.0.1:8443/health", ca: /etc/greeter/ca.crt, timeout_seconds: 30}  # or tcp, or command
 #   rolling: true                  # only one host at a time may restart it
+#   leaves:                        # what it makes while it runs, for the reset module to remove; paths with wildcards
+#     {paths: [/var/lib/greeter], interfaces: [greet0], nft_tables: [ip greeter], commands: [[greeter, --cleanup]]}
 """
 
 RETURN = r"""

@@ -213,6 +213,14 @@ class Run:
     figures: dict[str, Any]
 
 
+def playbook(name: str, *variables: str) -> tuple[int, str]:
+    """Run a playbook on the lab; exit code and output, in one line."""
+    extra = [word for variable in variables for word in ("-e", variable)]
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
+    done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
 def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"

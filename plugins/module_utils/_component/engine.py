@@ -103,7 +103,11 @@ def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
 
 def mark(host: Host, plan: Plan) -> None:
     """Note what is about to happen, so that a run that is killed from here on is finished by the next."""
-    host.save(f"components/{plan.name}.pending", {"actions": plan.actions, "restarts": plan.other_units})
+    # Of what never got healthy there is no other record.
+    begun = traces(plan) if plan.new else None
+    host.save(
+        f"components/{plan.name}.pending", {"actions": plan.actions, "restarts": plan.other_units, "record": begun}
+    )
 
 
 def write(host: Host, plan: Plan) -> None:
@@ -239,14 +243,25 @@ def record(host: Host, plan: Plan) -> dict[str, Any]:
     """What the host remembers of a component that is installed and healthy."""
     spec = plan.spec
     return {
+        **traces(plan),
         "name": plan.name,
         "version": next((binary["version"] for binary in spec["binaries"] if binary.get("version")), None),
-        "unit": plan.unit,
         "binaries": {
             binary["dest"]: {"sha256": binary["sha256"], "signature": binaries.signature(host, binary["dest"])}
             for binary in spec["binaries"]
         },
+    }
+
+
+def traces(plan: Plan) -> dict[str, Any]:
+    """What a component is on a host, as `reset` needs it to remove all of it again."""
+    spec = plan.spec
+    return {
+        "unit": plan.unit,
+        "binaries": dict.fromkeys([binary["dest"] for binary in spec["binaries"]]),
         "files": {file["dest"]: {"secret": file["secret"], "restarts": file.get("restarts")} for file in spec["files"]},
+        "directories": [directory["path"] for directory in spec.get("directories", [])],
+        "leaves": spec.get("leaves") or {},
     }
 
 

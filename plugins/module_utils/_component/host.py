@@ -203,6 +203,11 @@ class Host:
             raise ComponentError(f"`{' '.join(argv)}` failed with exit code {done.returncode}: {output}")
         return done.stdout
 
+    def kill(self, pid: int, number: int) -> None:
+        """Send a signal to a process that may be gone already."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
     # ---- the mechanism's own state
     def load(self, name: str) -> dict[str, Any] | None:
         """A JSON document from the state folder; None when absent or cut short by a crash."""

@@ -27,7 +27,9 @@ COMPONENT_KEYS = {
     "unit",
     "health",
     "rolling",
+    "leaves",
 }
+LEAVES = {"paths", "interfaces", "nft_tables", "commands"}
 
 
 class Renderer:
@@ -95,6 +97,8 @@ class Renderer:
         unknown = set(item) - COMPONENT_KEYS
         if unknown:
             raise AnsibleError(f"role {role}: unknown keys in its component: {', '.join(sorted(unknown))}")
+        if set(item.get("leaves", {})) - LEAVES:
+            raise AnsibleError(f"role {role}: `leaves` has no keys but {', '.join(sorted(LEAVES))}")
         user = item.get("user")
         unit = self._unit(path, templar, item)
         files = [self._file(role, path, templar, file, user or "root") for file in item.get("files", [])]
@@ -123,6 +127,7 @@ class Renderer:
             "unit": unit,
             "health": item.get("health"),
             "rolling": bool(item.get("rolling", False)),
+            "leaves": item.get("leaves", {}),
         }
 
     def _unit(self, path: Path, templar: Any, item: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -86,6 +86,31 @@ class Unit:
     running: dict[str, bytes | None] = field(default_factory=dict)
 
 
+def rm(_host: Host, arguments: Sequence[str]) -> None:
+    """`rm --recursive --force`."""
+    for path in [Path(word) for word in arguments if not word.startswith("--")]:
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def ip(host: Host, arguments: Sequence[str]) -> None:
+    """`ip link delete NAME`."""
+    host.path(f"/sys/class/net/{arguments[2]}").rmdir()
+
+
+def nft(host: Host, arguments: Sequence[str]) -> str:
+    """`nft list tables` and `nft delete table FAMILY NAME`."""
+    tables = host.path("/tables")
+    if arguments[0] == "delete":
+        (tables / " ".join(arguments[2:])).rmdir()
+    return "".join(f"table {path.name}\n" for path in sorted(tables.glob("*")))
+
+
+REMOVING = {"rm": rm, "ip": ip, "nft": nft, "umount": lambda *_: None}
+
+
 class World(Host):
     """A host. Its units read the files named by `Reads=` lines; one that read the word `sick` is not healthy."""
 
@@ -123,7 +148,7 @@ class World(Host):
     def try_run(
         self, argv: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 600
     ) -> CompletedProcess[str]:
-        """Only these programs exist here: systemctl, journalctl, and `check` for a unit's health."""
+        """Programs that exist here: systemctl, journalctl, `check` for a unit's health, and what removes things."""
         del environment, timeout
         program, *rest = argv
         self.calls.append(" ".join(argv))
@@ -134,6 +159,9 @@ class World(Host):
             unit = self.system[words[0]]
             sick = unit.state != "active" or any(b"sick" in (content or b"") for content in unit.running.values())
             return CompletedProcess(argv, int(sick), "", "it feels sick" if sick else "")
+        if program in REMOVING:
+            KILLER.step(" ".join(argv))
+            return CompletedProcess(argv, 0, REMOVING[program](self, rest) or "", "")
         assert program == "systemctl", argv
         if words[0] == "show":
             return CompletedProcess(argv, 0, "\n".join(self._show(name) for name in words[2:]), "")
@@ -147,7 +175,8 @@ class World(Host):
     def _show(self, name: str) -> str:
         unit = self.system.get(name, Unit())
         enabled = "enabled" if unit.enabled else "disabled" if self._read_unit(name) else ""
-        return f"LoadState=loaded\nActiveState={unit.state}\nSubState=dead\nUnitFileState={enabled}\n"
+        load = "not-found" if unit.state != "active" and self._read_unit(name) is None else "loaded"
+        return f"LoadState={load}\nActiveState={unit.state}\nSubState=dead\nUnitFileState={enabled}\n"
 
     def _read_unit(self, name: str) -> str | None:
         found = self.read(f"{SYSTEMD}/{name}")
@@ -163,8 +192,8 @@ class World(Host):
                 unit.state = "inactive"
             if verb in ("start", "restart", "reload"):
                 self._start(unit)
-            if verb == "enable":
-                unit.enabled = True
+            if verb in ("enable", "disable"):
+                unit.enabled = verb == "enable"
 
     def _start(self, unit: Unit) -> None:
         text = unit.loaded or ""

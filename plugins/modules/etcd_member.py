@@ -1,0 +1,88 @@
+#!/usr/bin/python
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Members of an etcd cluster."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: etcd_member
+short_description: Remove a member of an etcd cluster, unless that would end it
+description:
+  - Runs on a host that is another member, with its C(etcdctl).
+  - Refuses when the members that would remain and are healthy are no majority of those that would remain.
+version_added: 0.1.0
+author: selfhosted.kubernetes contributors
+attributes:
+  check_mode: {support: full, description: It asks the cluster and refuses in the same way.}
+  diff_mode: {support: none, description: The member is named.}
+options:
+  name:
+    description: Name of the member, which is its host's name in the inventory.
+    type: str
+    required: true
+  state:
+    description: Only C(absent).
+    type: str
+    choices: [absent]
+    default: absent
+"""
+
+EXAMPLES = r"""
+- name: Take m2 out of etcd
+  selfhosted.kubernetes.etcd_member:
+    name: m2
+    state: absent
+"""
+
+RETURN = r"""
+members:
+  description: Names of the members that remain; of one that never started its address.
+  returned: success
+  type: list
+  elements: str
+"""
+
+import json
+from typing import Any
+
+from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import members_of, refusal
+
+ETCDCTL = ["/usr/local/bin/etcdctl", "--write-out=json"]
+
+
+def ask(module: AnsibleModule, *arguments: str) -> Any:
+    """What etcdctl answers, as a document."""
+    code, output, error = module.run_command([*ETCDCTL, *arguments])
+    try:
+        return json.loads(output)
+    except ValueError:
+        module.fail_json(
+            msg=f"`etcdctl {' '.join(arguments)}` failed with exit code {code}: {(error or output).strip()}"
+        )
+
+
+def main() -> None:
+    """Look, decide, remove."""
+    module = AnsibleModule(
+        argument_spec={
+            "name": {"type": "str", "required": True},
+            "state": {"type": "str", "choices": ["absent"], "default": "absent"},
+        },
+        supports_check_mode=True,
+    )
+    name = module.params["name"]
+    members = members_of(ask(module, "member", "list"), ask(module, "endpoint", "health", "--cluster"))
+    rest = [member.name for member in members if member.name != name]
+    for going in [member for member in members if member.name == name]:
+        if reason := refusal(members, going):
+            module.fail_json(msg=reason)
+        if not module.check_mode:
+            ask(module, "member", "remove", going.identity)
+    module.exit_json(changed=len(rest) < len(members), members=rest)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,90 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What day-two playbooks refuse before they contact any host."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+CHECKOUT = Path(__file__).resolve().parents[4]
+HOSTS = {"masters": ["m1", "m2"], "workers": ["w1"], "outside": ["o1"]}
+CONFIRM = "will be lost; if you mean it, set it to the name of the cluster, production"
+
+
+def play(folder: Path, name: str, *variables: str, hosts: dict[str, list[str]] | None = None) -> tuple[int, str]:
+    """Exit code and output. A refusal ends with 2; a host that is contacted is unreachable, which ends with 4."""
+    link = folder / "ansible_collections" / "selfhosted" / "kubernetes"
+    link.parent.mkdir(parents=True)
+    link.symlink_to(CHECKOUT)
+    children = {group: {"hosts": dict.fromkeys(names)} for group, names in (hosts or HOSTS).items()}
+    nobody = {"ansible_host": "127.0.0.1", "ansible_port": 1, "cluster_name": "production"}
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children, "vars": nobody}}))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    done = subprocess.run(
+        [
+            *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "hosts.yml")),
+            str(CHECKOUT / "playbooks" / f"{name}.yml"),
+            *(word for variable in variables for word in ("-e", variable)),
+        ],
+        env={**environment, "ANSIBLE_COLLECTIONS_PATH": str(folder), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, " ".join((done.stdout + done.stderr).split())
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ([], ["reset_hosts: no host is named; give their names in the inventory, as w1,w2"]),
+        (["reset_hosts=w1"], [f"reset_confirm: all data of w1 {CONFIRM}"]),
+        (["reset_hosts=w1", "reset_confirm=yes"], [f"reset_confirm: all data of w1 {CONFIRM}"]),
+        (
+            ['{"reset_hosts": "w1, w9,workers"}'],
+            ["reset_hosts: the inventory has no host w9, workers;", f"all data of w1, w9, workers {CONFIRM}"],
+        ),
+        (['{"reset_hosts": ["all"], "reset_confirm": "production"}'], ["reset_hosts: the inventory has no host all;"]),
+    ],
+)
+def test_reset_refuses(tmp_path: Path, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, "reset", *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+
+
+def test_reset_contacts_named_hosts_alone(tmp_path: Path) -> None:
+    """Here they cannot be reached."""
+    code, output = play(tmp_path, "reset", "reset_hosts=w1,m2", "reset_confirm=production")
+    assert code == 4
+    assert {
+        name
+        for name in ("m1", "m2", "w1", "o1")
+        if f"[ERROR]: Task failed: {name}" in output or f"fatal: [{name}]: UNREACHABLE" in output
+    } == {"w1", "m2"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "hosts", "error"),
+    [
+        ([], HOSTS, "node: the inventory has no host ; give one of m1, m2, o1, w1"),
+        (["node=w2"], HOSTS, "node: the inventory has no host w2; give one of m1, m2, o1, w1"),
+        (["node=o1"], HOSTS, "o1 is an outside host, no part of the cluster; reset.yml cleans it"),
+        (["node=m1"], {**HOSTS, "masters": ["m1"]}, "m1 is the last master: without it there is no cluster;"),
+        (["node=m1"], {**HOSTS, "etcd": ["m1"]}, "m1 is the last host with etcd: all data would be lost;"),
+    ],
+)
+def test_remove_node_refuses(tmp_path: Path, variables: list[str], hosts: dict[str, list[str]], error: str) -> None:
+    """One clear error, and no host is contacted."""
+    code, output = play(tmp_path, "remove_node", *variables, hosts=hosts)
+    assert code == 2
+    assert error in output
