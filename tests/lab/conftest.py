@@ -43,4 +43,6 @@ def namespace(lab: support.Lab) -> Iterator[str]:
     name = f"lab-test-{secrets.token_hex(3)}"
     lab.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": {"lab-test": ""}}})
     yield name
+    # Pods first, until they are gone: one that is still ending would hold up the drain of another module's test.
+    lab.kubectl(f"delete deployment,pod --namespace={name} --all --timeout=60s")
     lab.kubectl(f"delete namespace {name} --wait=false")

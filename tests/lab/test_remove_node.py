@@ -57,7 +57,7 @@ def test_a_budget_that_lets_no_pod_go(lab: Lab, namespace: str, deployment: str)
     assert code == 2
     assert f"{NODE} cannot be drained, and takes pods again as before:" in output
     pods = lab.kubectl(f"get pods {deployment} --field-selector=spec.nodeName={NODE} --output=name").split()
-    assert any(pod.removeprefix("pod/") in output for pod in pods)
+    assert any(pod.removeprefix("pod/") in output for pod in pods), (pods, output)
     assert "disruption budget" in output
     assert lab.kubectl(f"get node {NODE} --output=jsonpath={{.spec.unschedulable}}") == ""
 
