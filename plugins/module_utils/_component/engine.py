@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,8 @@ from .host import STATE_DIR, ComponentError, Host
 from .plan import Change, Plan, compare, text_diff
 
 GRACE_SECONDS = 10.0
+# What is left to a component at a first start when others took all of its time.
+FLOOR_SECONDS = 2.0
 
 
 def run(
@@ -150,16 +153,18 @@ def owner_ids(host: Host, owner: str, group: str) -> tuple[int, int]:
 
 
 def start_together(host: Host, plans: list[Plan]) -> None:
-    """First start: all units at once, since they wait for each other, then each one's health in turn."""
+    """First start: all units at once, since they wait for each other, then each one's health; time runs for all."""
     if not plans:
         return
     reload_units(host, plans)
     restart_others(host, plans)
     enable(host, plans)
     restart(host, [plan.unit for plan in plans if plan.unit and plan.restart_reasons])
+    began = time.monotonic()
     complaints = []
     for plan in plans:
-        complaint = health.wait(host, plan.unit, plan.spec.get("health"), timeout_of(plan))
+        left = max(timeout_of(plan) - (time.monotonic() - began), FLOOR_SECONDS)
+        complaint = health.wait(host, plan.unit, plan.spec.get("health"), left)
         if complaint:
             journal = host.journal(plan.unit) if plan.unit else ""
             complaints.append(

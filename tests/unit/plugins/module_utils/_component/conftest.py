@@ -24,6 +24,7 @@ def new_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], W
     monkeypatch.setattr(ssl, "create_default_context", lambda **_options: None)
     monkeypatch.setattr(health, "INTERVAL_SECONDS", 0.001)
     monkeypatch.setattr(engine, "GRACE_SECONDS", 0.01)
+    monkeypatch.setattr(engine, "FLOOR_SECONDS", 0.01)
 
     numbers = count()
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +98,20 @@ def test_first_start_that_fails_leaves_its_files_and_names_every_sick_one(world:
     again = [component(name, file(f"/etc/{name}.conf", "ok")) for name in ("a", "b", "c")]
     assert [actions(world.apply(*again), name) == [] for name in ("b",)] == [True]
     world.assert_converged(*again)
+
+
+def test_first_start_waits_for_all_at_once(world: World) -> None:
+    """Whoever is sick takes its own time, not that of all before it; the last one is asked all the same."""
+    patient = {"timeout_seconds": 0.4}
+    specs = [
+        component(name, file(f"/etc/{name}.conf", text), health={"command": ["check", f"{name}.service"], **patient})
+        for name, text in (*((name, "sick") for name in "abcdefg"), ("h", "ok"))
+    ]
+    began = time.monotonic()
+    with pytest.raises(ComponentError, match="g does not get healthy") as caught:
+        world.apply(*specs)
+    assert 0.4 <= time.monotonic() - began < 2 * 0.4
+    assert "h does not" not in str(caught.value)
 
 
 # ---- nothing to do
