@@ -21,7 +21,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.der
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gather import Gatherer
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.specs import kubernetes_versions, load
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate, warnings
 
 # Of this very copy of the collection, wherever it is installed.
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -66,4 +66,5 @@ class ActionModule(ActionBase):
             listed = "\n".join(f"- {line}" for line in lines)
             return {"failed": True, "msg": f"{len(lines)} error(s) in the inventory or on its hosts:\n{listed}"}
         # Pages of values are of no use in the output of -v; ansible.builtin.debug shows them.
-        return {"changed": False, "_ansible_verbose_override": True, **derive(inventory)}
+        shown = {"changed": False, "_ansible_verbose_override": True, "warnings": report(warnings(inventory))}
+        return {**shown, **derive(inventory)}

@@ -9,6 +9,7 @@ Private to this collection. Free of anything newer than Python 3.8, so that a ho
 from __future__ import annotations
 
 import array
+import ctypes
 import fcntl
 import glob
 import json
@@ -27,7 +28,8 @@ STATE_DIR = "var/lib/selfhosted-kubernetes/components"
 DISK_PATHS = ("/var/lib", "/usr/local")
 STUB_RESOLVER = "127.0.0.53"
 REAL_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
-SIOCGIFCONF = 0x8912
+SIOCGIFCONF, SIOCGIFNETMASK = 0x8912, 0x891B
+TIME_ERROR = 5
 # File of /proc/net, protocol, and the state (include/net/tcp_states.h) of a socket that waits: TCP_LISTEN, TCP_CLOSE.
 SOCKETS = (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07"))
 
@@ -49,7 +51,7 @@ def gather(address: str = "", root: str = "/") -> dict[str, Any]:
         "versions": versions(root),
         "systemd": systemd_version(root),
         "resolv_conf": resolv_conf(root),
-        "clock": {"host": time.time()},
+        "clock": {"host": time.time(), "synchronized": clock_synchronized()},
     }
 
 
@@ -130,11 +132,24 @@ def resolv_conf(root: str) -> str:
     )
 
 
+def clock_synchronized() -> bool:
+    """Whether the kernel was told so by a time service of late: adjtimex(2), which timedatectl asks, too."""
+    return bool(ctypes.CDLL(None).adjtimex(ctypes.create_string_buffer(512)) != TIME_ERROR)
+
+
 def interface(root: str, address: str) -> dict[str, Any]:
-    """Name and MTU of the interface that carries an address, None when none does."""
+    """Name and MTU of the interface that carries an address, and its prefix there; None when none does."""
     name = dict(interface_addresses()).get(address)
     text = _read(root, f"sys/class/net/{name}/mtu").strip() if name else ""
-    return {"interface": name, "mtu": int(text) if text else None}
+    return {"interface": name, "mtu": int(text) if text else None, "prefix": prefix(name, address) if name else None}
+
+
+def prefix(name: str, address: str) -> int:
+    """Length in bits of the network part of one of an interface's addresses."""
+    request = struct.pack("16sH2x4s16x", name.encode(), socket.AF_INET, socket.inet_aton(address))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        mask = fcntl.ioctl(sock, SIOCGIFNETMASK, request)[20:24]
+    return bin(int.from_bytes(mask, "big")).count("1")
 
 
 def interface_addresses() -> Iterable[tuple[str, str]]:

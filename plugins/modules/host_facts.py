@@ -100,6 +100,11 @@ mtu:
   type: int
   returned: success
   sample: 1500
+prefix:
+  description: Prefix length of O(address) on that interface
+  type: int
+  returned: success
+  sample: 24
 cgroup:
   description: v1 or v2
   type: str
@@ -121,10 +126,12 @@ resolv_conf:
   returned: success
   sample: /etc/resolv.conf
 clock:
-  description: Host's time and the control node's before and after the call (seconds since 1970)
+  description:
+    - Host's time and the control node's before and after the call (seconds since 1970), and whether a time service
+      keeps the host's, as its kernel knows it
   type: dict
   returned: success
-  sample: {host: 2.5, before: 2.1, after: 2.9}
+  sample: {host: 2.5, before: 2.1, after: 2.9, synchronized: true}
 """
 
 from ansible.module_utils.basic import AnsibleModule

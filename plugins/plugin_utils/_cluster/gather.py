@@ -17,6 +17,8 @@ from .specs import Specs, TypeChecker, unknown_names
 
 ROLE = "cluster"
 PER_HOST = "cluster_host_ip"
+# Beside the settings of the cluster, which all hosts share: nodes that differ here do not reach each other's pods.
+OF_NODES = ("overlay_backend", "overlay_vxlan_port")
 # Values that name these can only be evaluated later, by the component that uses them.
 LATER = ("cluster_derived", "cluster_artifacts")
 MISSING = object()
@@ -32,7 +34,7 @@ class Gatherer:
         self._hostvars = hostvars
         self._groups = {group: list(dict.fromkeys(groups.get(group, []))) for group in GROUPS}
         self._groups["etcd"] = self._groups["etcd"] or self._groups["masters"]
-        self._other_groups = sorted(set(groups) - set(GROUPS))
+        self._other_groups = {name: groups[name] for name in sorted(set(groups) - set(GROUPS))}
         self._types = TypeChecker(specs)
         self._users: dict[str, list[str]] = defaultdict(list)
         self._settings = [name for name, role in specs.owner.items() if role == ROLE and name != PER_HOST]
@@ -41,7 +43,9 @@ class Gatherer:
         """The inventory; settings are cluster_* as the running task sees them, base is where a relative path begins."""
         hosts = {name: self._host(name) for name in dict.fromkeys(chain(*self._groups.values()))}
         self.errors += unknown_names(self._specs, self._users)
-        self.errors += (error for variable in self._settings if (error := _differs(variable, hosts)))
+        nodes = {name: hosts[name] for name in chain(self._groups["masters"], self._groups["workers"])}
+        shared = [(variable, hosts) for variable in self._settings] + [(variable, nodes) for variable in OF_NODES]
+        self.errors += (error for variable, having in shared if (error := _differs(variable, having)))
         typed = self._typed(settings, base)
         return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups)
 

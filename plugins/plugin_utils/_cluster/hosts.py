@@ -93,6 +93,12 @@ def clock(host: Host, _cluster: Inventory) -> Iterator[Error]:
         yield Error(f"its clock is {max(ahead, behind):.1f} s {side} the control node's", TIME_SERVICE)
 
 
+def clock_is_kept(host: Host) -> Iterator[Error]:
+    """Its kernel knows of a time service; no error, since clocks may agree without one."""
+    if not host.facts["clock"]["synchronized"]:
+        yield Error("its kernel says that nothing keeps its clock", "run a time service (chrony, systemd-timesyncd)")
+
+
 def clocks_agree(cluster: Inventory) -> Iterator[Error]:
     """No two hosts are apart, as far as the calls were quick enough to tell."""
     times = {host.name: host.facts["clock"] for host in cluster.answered()}

@@ -10,11 +10,13 @@ import re
 from collections import defaultdict
 from collections.abc import Hashable, Iterable, Iterator
 
-from .model import Error, Host, Inventory
+from .model import GROUPS, Error, Host, Inventory
 
 LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 # `system:node:NAME` has to fit into a common name (X.509, RFC 5280 ub-common-name: 64).
 HOST_NAME_LENGTH = 52
+# How like one of our groups another's name has to be, to be meant as it: worker, not gpu_workers or masters_of_old.
+NEARLY = 0.8
 NEEDED = {"masters": "run the control plane", "outside": "hold the artifact store and the registry"}
 # k8s.io/kubernetes/pkg/kubelet/apis/well_known_labels.go: what a kubelet may set below kubernetes.io.
 OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
@@ -36,6 +38,23 @@ def groups_filled(cluster: Inventory) -> Iterator[Error]:
             near = difflib.get_close_matches(group, cluster.other_groups, 1)
             fix = f"rename group {near[0]} to {group}" if near else f"put the hosts that {what} into it"
             yield Error("it has no host", fix, f"group {group}")
+
+
+def in_a_group(cluster: Inventory) -> Iterator[Error]:
+    """Hosts in none of our groups are other machines, unless they are in one that is nearly ours."""
+    for group, names in cluster.other_groups.items():
+        near = difflib.get_close_matches(group.lower(), GROUPS, 1, NEARLY)
+        strangers = [name for name in names if name not in cluster.hosts]
+        if near:
+            fix = f"rename group {group} to {near[0]}, or take out what is no part of the cluster"
+            yield from (Error(f"it is in group {group}, and in none of ours", fix, host=name) for name in strangers)
+
+
+def left_alone(cluster: Inventory) -> Iterator[Error]:
+    """Other machines; localhost is there to run things on."""
+    for name in cluster.other_groups.get("all", []):
+        if name not in cluster.hosts and name != "localhost":
+            yield Error(f"it is in none of the groups {', '.join(GROUPS)}", "it is left alone", host=name)
 
 
 def outside_stays_outside(cluster: Inventory) -> Iterator[Error]:

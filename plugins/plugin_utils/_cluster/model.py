@@ -84,7 +84,7 @@ class Inventory:
     groups: Mapping[str, list[str]]
     hosts: Mapping[str, Host]
     supported_versions: list[str] = field(default_factory=list)
-    other_groups: list[str] = field(default_factory=list)
+    other_groups: Mapping[str, list[str]] = field(default_factory=dict)
 
     @property
     def nodes(self) -> list[str]:

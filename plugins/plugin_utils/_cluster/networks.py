@@ -60,6 +60,18 @@ def host_address(host: Host, cluster: Inventory) -> Iterator[Error]:
             yield Error(f"{net} contains the address {own} of a host", "choose a network that no host uses", variable)
 
 
+def host_network(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Neighbours of a host, too, would be taken for pods or Services."""
+    own = address(host.address)
+    if own is None or host.facts["prefix"] is None:
+        return
+    around = IPv4Network((own, host.facts["prefix"]), strict=False)
+    for variable, net in _reserved(cluster):
+        if net.overlaps(around) and own not in net:  # That is an error of its own.
+            problem = f"{net} overlaps {around}, the network of {host.facts['interface']}"
+            yield Error(problem, "choose a network in which no host is", variable)
+
+
 def service_network(cluster: Inventory) -> Iterator[Error]:
     """It holds the API's own address (the first) and that of the cluster's DNS."""
     settings = cluster.settings

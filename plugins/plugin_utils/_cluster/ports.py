@@ -40,8 +40,8 @@ PORTS = (
     Port("loadbalancer", 6443, "haproxy", group="outside"),
     Port("kubelet", 10250, "kubelet", ANY, "kubelet_config.port"),
     Port("kubelet", 10248, "kubelet", LOCAL, "kubelet_config.healthzPort"),
-    Port("kube_proxy", 10249, "kube-proxy", LOCAL),
-    Port("kube_proxy", 10256, "kube-proxy"),
+    Port("kube_proxy", 10249, "kube-proxy", LOCAL, "kube_proxy_config.metricsBindAddress"),
+    Port("kube_proxy", 10256, "kube-proxy", ANY, "kube_proxy_config.healthzBindAddress"),
     Port("overlay", 10263, "flanneld", LOCAL),
     Port("overlay", 8472, "flanneld", ANY, "overlay_vxlan_port", "udp"),
     Port("artifact_store", 8444, "nginx", ANY, "artifact_store_port"),
@@ -53,7 +53,9 @@ def ports_free(host: Host, cluster: Inventory) -> Iterator[Error]:
     """No port of ours is held by another program."""
     ours: dict[tuple[str, str], list[Port]] = {}
     for port in _ports(host, cluster):
-        ours.setdefault((port.proto, str(host.value(port.variable, port.number))), []).append(port)
+        # A number, or an address with one behind it.
+        number = str(host.value(port.variable, port.number)).rpartition(":")[2]
+        ours.setdefault((port.proto, number), []).append(port)
     for listener in host.facts["listeners"]:
         for port in ours.get((listener["proto"], str(listener["port"])), []):
             if _foreign(listener, port, port.bind or host.address):

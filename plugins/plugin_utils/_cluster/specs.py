@@ -18,7 +18,7 @@ from .model import Error
 
 # Set by our own playbooks: registered results and facts, no input of anybody.
 OURS = {"cluster_derived", "cluster_host", "cluster_artifacts"}
-# A name without one of our prefixes is only refused when it is nearly one of ours: kublet_config, not host_disks.
+# A name without one of our prefixes is only refused when it is nearly one of ours: kublet_config, not disk_config.
 NEARLY, SIMILAR = 0.92, 0.75
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 

@@ -13,6 +13,7 @@ from .model import Error, Host, Inventory
 # What the inventory says as a whole.
 INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     inventory.groups_filled,
+    inventory.in_a_group,
     inventory.outside_stays_outside,
     inventory.etcd_is_odd,
     inventory.unique,
@@ -38,6 +39,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     hosts.system,
     hosts.kubelet_would_start,
     hosts.interface,
+    networks.host_network,
     hosts.resources,
     hosts.clock,
     ports.ports_free,
@@ -53,3 +55,9 @@ def validate(cluster: Inventory) -> list[Error]:
             error._replace(host=host.name) for host in group for check in checks for error in check(host, cluster)
         )
     return errors
+
+
+def warnings(cluster: Inventory) -> list[Error]:
+    """What is worth a line, and no reason to stop."""
+    unkept = (error._replace(host=host.name) for host in cluster.answered() for error in hosts.clock_is_kept(host))
+    return [*inventory.left_alone(cluster), *unkept]

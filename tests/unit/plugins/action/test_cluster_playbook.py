@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -49,8 +50,10 @@ def groups(**variables: Any) -> dict[str, Any]:
     return {"all": {"children": inventory, "vars": {**NOBODY, "cluster_state_dir": "state", **variables}}}
 
 
-def play(folder: Path, inventory: dict[str, Any] | Path, tasks: list[dict[str, Any]], *options: str) -> Played:
-    """Exit code, output, and cluster_derived when there is one."""
+def play(
+    folder: Path, inventory: dict[str, Any] | Path, tasks: list[dict[str, Any]], *options: str, name: str = "play.yml"
+) -> Played:
+    """Exit code, output, and cluster_derived when there is one; a playbook of our own by its full name."""
     link = folder / "ansible_collections" / "selfhosted" / "kubernetes"
     link.parent.mkdir(parents=True, exist_ok=True)
     if not link.exists():
@@ -70,7 +73,7 @@ def play(folder: Path, inventory: dict[str, Any] | Path, tasks: list[dict[str, A
         "ANSIBLE_NOCOLOR": "1",
         "ANSIBLE_LOCALHOST_WARNING": "0",
     }
-    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(source), "play.yml", *options]
+    command = [str(Path(sys.executable).parent / "ansible-playbook"), "-i", str(source), name, *options]
     done = subprocess.run(
         command, cwd=folder, env=environment, capture_output=True, text=True, check=False, timeout=120
     )
@@ -112,6 +115,35 @@ def test_limit_checks_the_inventory_but_not_other_hosts(tmp_path: Path) -> None:
     """A dead host stops nobody who leaves it out."""
     _code, output, _derived = play(tmp_path, groups(), [ROLE], "--limit", "!m1")
     assert [line.split(":")[0] for line in errors(output)] == ["w1", "o1"]
+
+
+def test_other_machines_are_named_and_no_error(tmp_path: Path) -> None:
+    """In a group of their own, and in one that is nearly ours."""
+    inventory = groups()
+    inventory["all"]["children"]["jump"] = {"hosts": {"bastion": None}}
+    code, output, _derived = play(tmp_path, inventory, PLAN)
+    assert code == 0, output
+    assert "bastion: it is in none of the groups etcd, masters, workers, outside; it is left alone" in output
+    inventory["all"]["children"]["worker"] = {"hosts": {"w2": None}}
+    _code, output, _derived = play(tmp_path, inventory, PLAN)
+    assert [line.split(";")[0] for line in errors(output)] == ["w2: it is in group worker, and in none of ours"]
+
+
+@pytest.mark.parametrize("name", ["site", "verify", "conformance"])
+def test_playbooks_have_our_hosts_alone(tmp_path: Path, name: str) -> None:
+    """Every play; where no group is ours the first has them all, and the check says what is missing."""
+
+    def hosts(inventory: dict[str, Any]) -> list[list[str]]:
+        _code, output, _derived = play(tmp_path, inventory, [], "--list-hosts", name=f"selfhosted.kubernetes.{name}")
+        plays = output.split("    hosts (")[1:]
+        return [sorted(line.strip() for line in text.splitlines()[1:] if re.match(r"      \w", line)) for text in plays]
+
+    inventory = groups()
+    inventory["all"]["hosts"] = {"bastion": None, "localhost": None}
+    first, *others = hosts(inventory)
+    assert first == ["m1", "o1", "w1"]
+    assert {host for play in others for host in play} <= {"m1", "w1", "o1"}
+    assert hosts({"all": {"hosts": {"x1": None}, "children": {"master": {"hosts": {"m1": None}}}}})[0] == ["m1", "x1"]
 
 
 @pytest.mark.parametrize(

@@ -70,6 +70,7 @@ def test_whole_host(root: Path) -> None:
     facts = host_facts.gather("127.0.0.1", str(root))
     clock, free = facts.pop("clock"), facts.pop("disk_free")
     assert abs(clock["host"] - time.time()) < 5
+    assert isinstance(clock["synchronized"], bool)
     assert set(free) == {"/var/lib", "/usr/local"}
     assert min(free.values()) > 0
     assert facts.pop("python") == ".".join(str(part) for part in sys.version_info[:3])
@@ -90,6 +91,7 @@ def test_whole_host(root: Path) -> None:
         ],
         "interface": "lo",
         "mtu": 65536,
+        "prefix": 8,
         "cgroup": "v2",
         "versions": {"containerd": "", "kubelet": "1.37.2"},
         "systemd": "252",
@@ -102,6 +104,7 @@ def test_empty_host(tmp_path: Path) -> None:
     facts = host_facts.gather("", str(tmp_path))
     assert (facts["listeners"], facts["versions"], facts["resolv_conf"]) == ([], {}, "/etc/resolv.conf")
     assert (facts["distribution"], facts["machine_id"], facts["systemd"], facts["mtu"]) == ("", "", None, None)
+    assert facts["prefix"] is None
     assert (facts["memory_bytes"], facts["swap_bytes"], facts["cgroup"]) == (0, 0, "v1")
 
 

@@ -46,11 +46,12 @@ def facts(name: str) -> dict[str, Any]:
         "listeners": [{"proto": "tcp", "address": "0.0.0.0", "port": 22, "process": "sshd"}],
         "interface": "eth0",
         "mtu": 1500,
+        "prefix": 24,
         "cgroup": "v2",
         "versions": {},
         "systemd": "252",
         "resolv_conf": "/etc/resolv.conf",
-        "clock": {"before": 100.0, "host": 100.1, "after": 100.2},
+        "clock": {"before": 100.0, "host": 100.1, "after": 100.2, "synchronized": True},
     }
 
 
@@ -60,7 +61,7 @@ def make(
     variables: dict[str, dict[str, Any]] | None = None,
     changed: dict[str, dict[str, Any]] | None = None,
     addresses: dict[str, str] | None = None,
-    other_groups: list[str] | None = None,
+    other_groups: dict[str, list[str]] | None = None,
     versions: list[str] | None = None,
 ) -> Inventory:
     """Three masters, two workers and an outside host, with changes: ``variables`` and facts (``changed``) by host."""
@@ -77,7 +78,7 @@ def make(
         for index, name in enumerate(names)
     }
     known = VERSIONS if versions is None else versions
-    return Inventory(replace(SETTINGS, **(settings or {})), filled, hosts, known, other_groups or [])
+    return Inventory(replace(SETTINGS, **(settings or {})), filled, hosts, known, other_groups or {})
 
 
 @pytest.fixture(name="make", scope="session")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Error, Inventory, report
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate, warnings
 
 Make = Callable[..., Inventory]
 CASES = yaml.safe_load((Path(__file__).parent / "cases_validate.yml").read_text(encoding="utf-8"))
@@ -51,6 +51,20 @@ def test_hosts_that_were_not_asked_are_only_checked_by_their_variables(make: Mak
     inventory.hosts["w1"].facts.clear()  # type: ignore[attr-defined]
     assert [host.name for host in inventory.answered()] == ["m1", "m2", "m3", "w2", "o1"]
     assert validate(inventory) == []
+
+
+def test_warnings_are_no_errors(make: Make) -> None:
+    """Other machines of the inventory are named, but for localhost; so is a clock that nothing keeps."""
+    unkept = {"before": 100.0, "host": 100.1, "after": 100.2, "synchronized": False}
+    inventory = make(
+        changed={"w1": {"clock": unkept}, "w2": {"clock": unkept}, "m1": {"unreachable": True}},
+        other_groups={"all": ["m1", "w1", "bastion", "localhost"], "jump": ["bastion"]},
+    )
+    assert report(warnings(inventory)) == [
+        "bastion: it is in none of the groups etcd, masters, workers, outside; it is left alone",
+        "w1, w2: its kernel says that nothing keeps its clock; run a time service (chrony, systemd-timesyncd)",
+    ]
+    assert warnings(make()) == []
 
 
 def test_names_of_many_hosts_are_shortened() -> None:
