@@ -25,7 +25,7 @@ options:
     elements: dict
     required: true
   workers:
-    description: Names of worker nodes.
+    description: Names of the nodes on which pods are started, at least one.
     type: list
     elements: str
     required: true
@@ -188,6 +188,8 @@ def main() -> None:
             "timeout_seconds": {"type": "int", "default": 90},
         },
     )
+    if not module.params["workers"]:
+        module.fail_json(msg="workers: it names no node, so nothing can be proved; name one or more")
     verifier = Verifier(module)
     try:
         verifier.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s", "--request-timeout=0")
