@@ -18,6 +18,10 @@ from pathlib import Path
 from typing import Any
 
 STATE_DIR = "/var/lib/selfhosted-kubernetes"
+# Roles name packages as Debian does; what RHEL and its rebuilds call otherwise.
+RPM_NAMES = {"conntrack": "conntrack-tools", "iproute2": "iproute", "iptables": "iptables-nft", "mount": "util-linux"}
+# Packages whose program runs as a unit of ours; the service that they bring stays off.
+OURS = ("haproxy", "keepalived", "nginx")
 
 
 class ComponentError(Exception):
@@ -126,7 +130,7 @@ class Host:
         """Those of the packages that are not installed; asks the package database, not the network."""
         if not names:
             return []
-        if self.path("/var/lib/dpkg/status").exists():
+        if self.has_dpkg():
             done = self.try_run(
                 ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\\n", *names]
             )
@@ -138,21 +142,35 @@ class Host:
         else:
             present = set()
             for name in names:
-                if self.try_run(["rpm", "--query", "--whatprovides", name]).returncode == 0:
+                if self.try_run(["rpm", "--query", "--whatprovides", RPM_NAMES.get(name, name)]).returncode == 0:
                     present.add(name)
         return [name for name in names if name not in present]
 
     def install_packages(self, names: Sequence[str]) -> None:
-        """Install from the distribution."""
-        if self.path("/var/lib/dpkg/status").exists():
-            # The list of packages is only refreshed when the first try fails.
-            argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names]
-            environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-            if self.try_run(argv, environment).returncode != 0:
-                self.run(["apt-get", "update", "--quiet"], environment)
-                self.run(argv, environment)
-        else:
-            self.run(["dnf", "install", "--assumeyes", "--quiet", *names])
+        """Install from the distribution, without starting its own services of what we run."""
+        # What is masked when its package is configured gets neither started nor enabled; the mask of a run that is
+        # killed lasts until the next boot.
+        ours = [f"{name}.service" for name in names if name in OURS]
+        if ours:
+            self.systemctl("mask", "--runtime", *ours)
+        try:
+            if self.has_dpkg():
+                # The list of packages is only refreshed when the first try fails.
+                argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names]
+                environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
+                if self.try_run(argv, environment).returncode != 0:
+                    self.run(["apt-get", "update", "--quiet"], environment)
+                    self.run(argv, environment)
+            else:
+                known = dict.fromkeys(RPM_NAMES.get(name, name) for name in names)
+                self.run(["dnf", "install", "--assumeyes", "--quiet", *known])
+        finally:
+            if ours:
+                self.systemctl("unmask", "--runtime", *ours)
+
+    def has_dpkg(self) -> bool:
+        """Whether the host's packages are Debian's."""
+        return self.path("/var/lib/dpkg/status").exists()
 
     # ---- systemd
     def units(self, names: Sequence[str]) -> dict[str, dict[str, str]]:

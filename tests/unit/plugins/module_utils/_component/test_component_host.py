@@ -122,20 +122,39 @@ def test_apt_refreshes_its_list_only_when_it_has_to(root: Path) -> None:
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/status").touch()
     host = Scripted(root, {})
-    host.install_packages(["nginx"])
+    host.install_packages(["conntrack"])
     assert [line.split()[1] for line in host.ran] == ["install"]
-    host = Scripted(root, {"apt-get install": (100, "E: Unable to locate package nginx")})
-    with pytest.raises(ComponentError, match="failed with exit code 100: E: Unable to locate package nginx"):
-        host.install_packages(["nginx"])
+    host = Scripted(root, {"apt-get install": (100, "E: Unable to locate package conntrack")})
+    with pytest.raises(ComponentError, match="failed with exit code 100: E: Unable to locate package conntrack"):
+        host.install_packages(["conntrack"])
     assert [line.split()[1] for line in host.ran] == ["install", "update", "install"]
 
 
 def test_rpm_hosts(root: Path) -> None:
-    """By what a package provides; installed with dnf."""
-    host = Scripted(root, {"rpm --query --whatprovides haproxy": (1, "no package provides haproxy")})
-    assert host.missing_packages(["nginx", "haproxy"]) == ["haproxy"]
-    host.install_packages(["haproxy"])
-    assert host.ran[-1] == "dnf install --assumeyes --quiet haproxy"
+    """By what a package provides, under its name there; installed with dnf, each once."""
+    missing = ("haproxy", "conntrack-tools", "util-linux")
+    host = Scripted(root, {f"rpm --query --whatprovides {name}": (1, "no package provides it") for name in missing})
+    wanted = ["nginx", "haproxy", "conntrack", "iproute2", "mount", "util-linux"]
+    assert host.missing_packages(wanted) == ["haproxy", "conntrack", "mount", "util-linux"]
+    assert host.ran[3] == "rpm --query --whatprovides iproute"
+    host.install_packages(host.missing_packages(wanted))
+    assert host.ran[-2] == "dnf install --assumeyes --quiet haproxy conntrack-tools util-linux"
+
+
+def test_services_of_the_distribution_stay_off(root: Path) -> None:
+    """Masked while their packages are installed, also by a run that fails; others start as the distribution wants."""
+    host = Scripted(root, {"dnf install": (1, "Error: no match")})
+    with pytest.raises(ComponentError, match="no match"):
+        host.install_packages(["nginx", "chrony", "haproxy"])
+    units = "nginx.service haproxy.service"
+    assert host.ran == [
+        f"systemctl mask --runtime {units}",
+        "dnf install --assumeyes --quiet nginx chrony haproxy",
+        f"systemctl unmask --runtime {units}",
+    ]
+    host = Scripted(root, {})
+    host.install_packages(["chrony"])
+    assert host.ran == ["dnf install --assumeyes --quiet chrony"]
 
 
 def test_units_in_one_call(root: Path) -> None:
