@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import re
 
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import ROOT, Lab
+import pytest
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, NODES, OUTSIDE, ROOT, Lab
 
 # Programs whose first process stays root's, to open ports and read keys, while others do the work.
 FIRST_IS_ROOT = {"kube-loadbalancer"}
@@ -40,6 +41,16 @@ def test_services_run_as_their_users(lab: Lab, machine: str) -> None:
 def test_no_unit_failed(lab: Lab, machine: str) -> None:
     """Neither ours nor another."""
     assert lab.run(machine, "systemctl --failed --no-legend --plain") == ""
+
+
+@pytest.mark.parametrize("name", [MASTERS[0], OUTSIDE[0]])
+def test_plain_kubectl_works_for_root(lab: Lab, name: str) -> None:
+    """In a shell that reads no profile, and with completion in one that a person types into."""
+    nodes = lab.run(name, "env --unset=KUBECONFIG kubectl get nodes --output=name").split()
+    assert sorted(nodes) == sorted(f"node/{node}" for node in NODES)
+    # bash-completion reads it at the first TAB.
+    shown = lab.run(name, "bash -lic '_completion_loader kubectl; complete -p kubectl' 2>/dev/null")
+    assert shown.strip().endswith("-F __start_kubectl kubectl")
 
 
 def test_journal_is_persistent_and_capped(lab: Lab, machine: str) -> None:
