@@ -50,7 +50,7 @@ RETURN = r"""
 cache_dir: {description: Folder of the cache; files lie in sha256/DIGEST., returned: success, type: str}
 files: {description: 'By architecture and program: sha256, size and version.', returned: success, type: dict}
 digests: {description: Digests of all these programs., returned: success, type: list, elements: str}
-images: {description: 'By name: ref, layout (path of an OCI layout) and digest.', returned: success, type: dict}
+images: {description: 'By name: ref, pinned (ref@digest), layout (OCI layout), digest.', returned: success, type: dict}
 made:
   description: What was fetched or built in this run and how long it took.
   returned: success

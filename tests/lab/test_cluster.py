@@ -10,6 +10,10 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS,
 
 REGISTRY_PORT = 5000
 MEDIA_TYPES = [f"application/vnd.oci.image.{kind}.v1+json" for kind in ("manifest", "index")]
+STATUS = (
+    "curl --silent --output /dev/null --write-out '%%{http_code}'"
+    f" --cacert /etc/kubernetes/pki/outside-ca.crt --header 'Accept: {', '.join(MEDIA_TYPES)}'"
+)
 
 
 def test_nodes_are_ready(lab: Lab) -> None:
@@ -91,14 +95,29 @@ def test_images_came_from_the_outside_registry(lab: Lab) -> None:
         for container in pod["status"]["containerStatuses"]
     }
     assert running
-    curl = (
-        "curl --silent --output /dev/null --write-out '%%{http_code}' --head"
-        " --cacert /etc/kubernetes/pki/outside-ca.crt --header 'Accept: " + ", ".join(MEDIA_TYPES) + "' %s"
-    )
     for image in running:
         path, digest = image.split("@")
-        done = lab.operator.run(curl, f"https://127.0.0.1:{REGISTRY_PORT}/v2/{path}/manifests/{digest}")
-        assert done.stdout == "200", image
+        url = f"https://127.0.0.1:{REGISTRY_PORT}/v2/{path}/manifests/{digest}"
+        assert lab.operator.run(f"{STATUS} --head %s", url).stdout == "200", image
+
+
+def test_what_the_cluster_runs_is_named_by_digest(lab: Lab) -> None:
+    """Anybody may push another image under a tag; nobody may delete one."""
+    pods = lab.get("pods --namespace=kube-system")["items"]
+    images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
+    sandboxes = [lab.run(node, "grep -w sandbox /etc/containerd/config.toml") for node in NODES]
+    assert [image for image in (*images, *sandboxes) if "@sha256:" not in image] == []
+    path, digest = images.pop().split("@")
+    url = f"https://127.0.0.1:{REGISTRY_PORT}/v2/{path.rsplit(':', 1)[0]}/manifests/{digest}"
+    assert lab.operator.run(f"{STATUS} --request DELETE %s", url).stdout == "405"
+    assert lab.operator.run(f"{STATUS} --head %s", url).stdout == "200"
+
+
+def test_an_image_of_a_registry_that_is_not_listed_is_not_found(lab: Lab, node: str) -> None:
+    """The outside registry says so; nobody looks for the other one."""
+    done = lab[node].run("ctr images pull --hosts-dir /etc/containerd/certs.d registry.example.org/team/app:1")
+    assert done.rc != 0
+    assert "registry.example.org/team/app:1: not found" in done.stderr
 
 
 def test_nodes_know_no_other_registry(lab: Lab, node: str) -> None:

@@ -209,7 +209,8 @@ class Artifacts:
             folder.parent.mkdir(exist_ok=True)
             shutil.rmtree(folder, ignore_errors=True)
             os.replace(temporary, folder)
-        return {"ref": image["ref"], "layout": str(folder), "digest": marker.read_text(encoding="utf-8")}
+        digest = marker.read_text(encoding="utf-8")
+        return {"ref": image["ref"], "pinned": f"{image['ref']}@{digest}", "layout": str(folder), "digest": digest}
 
     # ---- giving it away
     def bundle(self, target: Path) -> int:

@@ -52,6 +52,7 @@ def test_files_by_architecture_and_name(artifacts: Make, sha256: Digest, said: l
     image = result["images"]["pause"]
     assert image["ref"] == "registry.k8s.io/pause:3.10.2"
     assert image["digest"] == f"sha256:{sha256((Path(image['layout']) / 'index.json').read_bytes())}"
+    assert image["pinned"] == f"{image['ref']}@{image['digest']}"
     expected = ["kubernetes 1.37.2 (amd64)", "crane 0.22.1 (amd64)", "image-pause 3.10.2 (amd64)"]
     assert [item["name"] for item in run.made] == expected
     assert "artifacts: 1 of 3: kubernetes 1.37.2 (amd64): kubelet, kubectl: building [0:00 elapsed]" in said

@@ -19,12 +19,37 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import RPM_NAMES
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 GOLDEN = CHECKOUT / "tests/unit/plugins/plugin_utils/_cluster/golden"
-# One host of each kind.
-HOSTS = {"ha": ["m1", "w1", "o1"], "external-etcd-vip": ["e1", "m1", "o2"]}
-PLACES = [f"{cluster}/{host}" for cluster, hosts in HOSTS.items() for host in hosts]
+DEBIAN = {"os_family": "Debian", "interface": "eth0", "resolv_conf": "/etc/resolv.conf"}
+UBUNTU = {"os_family": "Debian", "interface": "ens3", "resolv_conf": "/run/systemd/resolve/resolv.conf"}
+RHEL = {"os_family": "RedHat", "interface": "enp1s0", "resolv_conf": "/etc/resolv.conf"}
+PORTS = {
+    "kube_controller_manager_flags": {"secure-port": 11257},
+    "kube_scheduler_flags": {"secure-port": 11259},
+    "kubelet_config": {"healthzPort": 11248},
+    "kube_proxy_config": {"healthzBindAddress": "0.0.0.0:11256", "metricsBindAddress": "127.0.0.1:11249"},
+}
+# A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
+PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "ha/m1": (DEBIAN, {}),
+    "ha/w1": (DEBIAN, {}),
+    "ha/o1": (DEBIAN, {}),
+    "external-etcd-vip/e1": (DEBIAN, {}),
+    "external-etcd-vip/m1": (DEBIAN, {}),
+    "external-etcd-vip/o2": (DEBIAN, {}),
+    "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
+    "external-etcd-vip/m1 RHEL": (RHEL, {}),
+    "ha/o1 RHEL": (RHEL, {}),
+    "ha/w1 iptables": (DEBIAN, {"kube_proxy_config": {"mode": "iptables"}}),
+    "ha/w1 host-gw": (DEBIAN, {"overlay_backend": "host-gw"}),
+    "ha/m1 ports": (DEBIAN, PORTS),
+}
+PACKAGES = {"bash-completion", "curl", "haproxy", "keepalived", "kmod", "nftables", "nginx", "rsync", "util-linux"}
+OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount"}
+OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
 PROGRAM = """
 import json, sys
@@ -43,8 +68,14 @@ for place, host in wish["hosts"].items():
     answer[place]["secrets"] = renderer.secrets
 json.dump(answer, sys.stdout)
 """
+DIGEST = "sha256:" + "0" * 64
 Component = dict[str, Any]
 Rendered = dict[str, dict[str, Any]]
+
+
+def where(place: str) -> list[str]:
+    """Cluster and host of a place."""
+    return place.partition(" ")[0].split("/")
 
 
 def issue(folder: Path, wanted: dict[str, Any]) -> None:
@@ -72,31 +103,26 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         for version, entry in component["versions"].items()
         for program in entry["programs"]
     }
-    images = {name: {"ref": image["ref"]} for name, image in lock["images"].items()}
+    images = {name: {"pinned": f"{image['ref']}@{DIGEST}"} for name, image in lock["images"].items()}
     wish: dict[str, Any] = {"collections": str(folder), "hosts": {}}
-    for cluster, hosts in HOSTS.items():
+    for place, (facts, variables) in PLACES.items():
+        cluster, host = where(place)
         derived = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))
         derived["pki_dir"] = str(folder / cluster)
         issue(folder / cluster, derived["pki"])
-        for host in hosts:
-            roles = derived["hosts"][host]
-            facts = {
-                "architecture": "amd64",
-                "interface": "eth0",
-                "os_family": "Debian",
-                "resolv_conf": "/etc/resolv.conf",
-            }
-            wish["hosts"][f"{cluster}/{host}"] = {
-                "roles": roles["components"] + roles["components_late"],
-                "artifacts": artifacts,
-                "pki_dir": derived["pki_dir"],
-                "variables": {
-                    "inventory_hostname": host,
-                    "cluster_derived": derived,
-                    "cluster_host": facts,
-                    "cluster_artifacts": {"images": images},
-                },
-            }
+        roles = derived["hosts"][host]
+        wish["hosts"][place] = {
+            "roles": roles["components"] + roles["components_late"],
+            "artifacts": artifacts,
+            "pki_dir": derived["pki_dir"],
+            "variables": {
+                "inventory_hostname": host,
+                "cluster_derived": derived,
+                "cluster_host": {"architecture": "amd64", **facts},
+                "cluster_artifacts": {"images": images},
+                **variables,
+            },
+        }
     # A second rendering of the same host, to compare.
     wish["hosts"]["again"] = wish["hosts"]["ha/m1"]
     done = subprocess.run(
@@ -150,7 +176,7 @@ def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
 def test_kinds_of_documents_are_really_there(rendered: Rendered) -> None:
     """Otherwise the test above would test nothing."""
     suffixes = {Path(file["dest"]).suffix for place in PLACES for _, file, _ in files_of(rendered[place])}
-    assert {".yaml", ".json", ".toml", ".service", ".conf", ".cfg", ".crt", ".key", ".sh"} <= suffixes
+    assert {".yaml", ".json", ".toml", ".service", ".conf", ".cfg", ".crt", ".key"} <= suffixes
 
 
 @pytest.mark.parametrize("place", PLACES)
@@ -261,7 +287,7 @@ def test_secrets_travel_apart_and_are_private(rendered: Rendered, place: str) ->
 @pytest.mark.parametrize("place", PLACES)
 def test_every_certificate_of_a_host_is_used(rendered: Rendered, place: str) -> None:
     """What nobody reads need not be issued, and a pair is used as a pair."""
-    cluster, host = place.split("/")
+    cluster, host = where(place)
     planned = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))["pki"]["certificates"]
     names = {line.split(":")[0] for line in planned}
     texts = [text for _, _, text in files_of(rendered[place])]
@@ -288,7 +314,7 @@ def embedded(texts: list[str]) -> set[str]:
 def test_kubeconfigs_lead_to_an_api_server(rendered: Rendered, place: str) -> None:
     """One context, the host's own way, an identity whose key is a file or embedded."""
     for component, file, text in files_of(rendered[place]):
-        if Path(file["dest"]).name not in ("kubeconfig", "admin.conf"):
+        if Path(file["dest"]).name not in ("kubeconfig", "admin.conf", "config"):
             continue
         document = yaml.safe_load(text)
         (cluster,), (user,), (context,) = (document[name] for name in ("clusters", "users", "contexts"))
@@ -329,11 +355,11 @@ def test_rendering_twice_gives_the_same(rendered: Rendered) -> None:
 
 
 def test_scripts_can_be_read(rendered: Rendered) -> None:
-    """Wrappers and profiles by bash, others by Python, without running them."""
+    """Wrappers by bash, others by Python, without running them."""
     host = rendered["ha/m1"]
-    scripts = [text for _, file, text in files_of(host) if text.startswith("#!") or file["dest"].endswith(".sh")]
+    scripts = [text for _, file, text in files_of(host) if text.startswith("#!")]
     programs = [text for text in scripts if text.startswith("#!/usr/bin/python3")]
-    assert (len(programs), len(scripts)) >= (1, 3)
+    assert (len(programs), len(scripts)) >= (1, 2)
     for text in programs:
         compile(text, "script", "exec")
     for text in set(scripts) - set(programs):
@@ -354,6 +380,85 @@ def test_addons_are_objects_of_kubernetes(rendered: Rendered) -> None:
         c for item in objects if item["kind"] == "Deployment" for c in item["spec"]["template"]["spec"]["containers"]
     ]
     lock = yaml.safe_load((CHECKOUT / "roles/artifacts/files/lock.yml").read_text(encoding="utf-8"))
-    assert {container["image"] for container in containers} <= {image["ref"] for image in lock["images"].values()}
+    # By digest: anybody may push another image under the same tag.
+    known = {f"{image['ref']}@{DIGEST}" for image in lock["images"].values()}
+    assert {container["image"] for container in containers} <= known
     service = next(item for item in objects if (item["kind"], item["metadata"]["name"]) == ("Service", "kube-dns"))
     assert service["spec"]["clusterIP"] == "10.96.0.10"
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_packages_are_those_of_the_distribution(rendered: Rendered, place: str) -> None:
+    """Under the names that the module asks for there."""
+    facts, _ = PLACES[place]
+    names = {name for component in rendered[place]["components"] for name in component["packages"]}
+    assert names
+    if facts["os_family"] == "RedHat":
+        assert {RPM_NAMES.get(name, name) for name in names} <= OF_RHEL
+    else:
+        assert names <= OF_DEBIAN
+
+
+def document(rendered: Rendered, place: str, dest: str) -> Any:
+    """A file of a place, read."""
+    (text,) = {text for _, file, text in files_of(rendered[place]) if file["dest"] == dest}
+    return tomllib.loads(text) if dest.endswith(".toml") else yaml.safe_load(text)
+
+
+def test_hosts_differ_by_what_they_are(rendered: Rendered) -> None:
+    """The resolver behind a stub, and the interface that carries the address."""
+    for place, interface in (("external-etcd-vip/m1 Ubuntu", "ens3"), ("external-etcd-vip/m1 RHEL", "enp1s0")):
+        facts, _ = PLACES[place]
+        assert document(rendered, place, "/etc/kubernetes/kubelet/config.yaml")["resolvConf"] == facts["resolv_conf"]
+        texts = [text for _, file, text in files_of(rendered[place]) if file["dest"].endswith("keepalived.conf")]
+        assert [f"interface {interface}\n" in text for text in texts] == [True]
+
+
+def test_settings_lead_to_the_other_mode(rendered: Rendered) -> None:
+    """And a host with iptables is cleaned by kube-proxy itself."""
+    assert document(rendered, "ha/w1 iptables", "/etc/kubernetes/kube-proxy/config.yaml")["mode"] == "iptables"
+    cleaned = {
+        place: component["leaves"]["commands"]
+        for place in ("ha/w1", "ha/w1 iptables")
+        for component in rendered[place]["components"]
+        if component["name"] == "kube-proxy"
+    }
+    assert cleaned == {"ha/w1": [], "ha/w1 iptables": [["/usr/local/bin/kube-proxy", "--cleanup"]]}
+    assert document(rendered, "ha/w1 host-gw", "/etc/flannel/net-conf.json")["Backend"] == {"Type": "host-gw"}
+
+
+def test_health_is_asked_where_it_is(rendered: Rendered) -> None:
+    """The check for ports advises to move them."""
+    urls = {item["name"]: (item["health"] or {}).get("url", "") for item in rendered["ha/m1 ports"]["components"]}
+    moved = {name: url for name, url in urls.items() if ":11" in url}
+    assert moved == {
+        "kube-controller-manager": "https://127.0.0.1:11257/healthz",
+        "kube-scheduler": "https://127.0.0.1:11259/readyz",
+        "kubelet": "http://127.0.0.1:11248/healthz",
+        "kube-proxy": "http://127.0.0.1:11256/healthz",
+    }
+
+
+def test_every_registry_leads_to_the_outside_one(rendered: Rendered) -> None:
+    """Those that are listed to the folder of their name, it itself to the top, all others to where nothing is."""
+    derived = json.loads((GOLDEN / "ha.json").read_text(encoding="utf-8"))["registry"]
+    folder = "/etc/containerd/certs.d/"
+    servers = {
+        file["dest"].removeprefix(folder).removesuffix("/hosts.toml"): tomllib.loads(text)
+        for _, file, text in files_of(rendered["ha/w1"])
+        if file["dest"].startswith(folder)
+    }
+    base = f"{derived['url']}/v2"
+    assert {name: content["server"] for name, content in servers.items()} == {
+        **{name: f"{base}/{name}" for name in ("docker.io", "ghcr.io", "quay.io", "registry.k8s.io")},
+        derived["address"]: base,
+        "_default": f"{base}/unlisted",
+    }
+    assert all(list(content["host"]) == [content["server"]] for content in servers.values())
+
+
+def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
+    """Without a tag: containerd compares this name with the one it keeps."""
+    config = document(rendered, "ha/w1", "/etc/containerd/config.toml")
+    pinned = config["plugins"]["io.containerd.cri.v1.images"]["pinned_images"]
+    assert pinned == {"sandbox": f"registry.k8s.io/pause@{DIGEST}"}
