@@ -22,7 +22,7 @@ site: ## a cluster in the lab, from nothing or from whatever is there, proved, a
 verify: setup ## prove the lab's cluster again
 	@ansible-playbook -i $(INVENTORY) playbooks/verify.yml
 
-test: ## all that has to pass before a change lands: lint, unit tests, package, scenarios
+test: ## all that has to pass before a change lands: lint, unit tests, package, scenarios; destroys a lab that is there
 	@scripts/test.sh
 
 lint: setup ## ansible-lint, yamllint, ruff, mypy, shellcheck
@@ -34,7 +34,7 @@ unit: setup ## unit tests of plugins and rules of the repository
 package: setup ## build the collection, install it elsewhere, import it as Galaxy would
 	@scripts/package.sh
 
-molecule: setup ## the scenarios: SCENARIO=default (the HA lab) or component
+molecule: setup ## the scenarios: SCENARIO=default (the HA lab; destroys a lab that is there) or component
 	@molecule test --scenario-name $(or $(SCENARIO),default)
 
 lab: setup ## only the lab's machines
@@ -43,7 +43,7 @@ lab: setup ## only the lab's machines
 lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster
 	@ansible-playbook playbooks/lab_destroy.yml
 
-bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation
+bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation; destroys a lab that is there
 	@scripts/bench.sh
 
 clean: ## remove what make made in this folder; the artifact cache and docker images stay

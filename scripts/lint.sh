@@ -9,6 +9,7 @@ ruff format --check --diff .
 mypy
 shellcheck -x scripts/*.sh scripts/node_image/entrypoint .ci/run
 python3 scripts/docs.py --check
+antsibull-changelog lint
 # ansible-lint installs the collection into ANSIBLE_HOME and would go on using an old copy there.
 ANSIBLE_HOME=$(mktemp -d)
 export ANSIBLE_HOME

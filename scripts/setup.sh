@@ -14,7 +14,12 @@ need gcc gcc
 need go golang
 need git git
 need shellcheck shellcheck
+need openssl openssl
+# What gcc only recommends, and how runc finds its library.
+[ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
+need pkg-config pkg-config
 [ -e /usr/include/seccomp.h ] || packages+=(libseccomp-dev)
+python3 -c 'import ensurepip' 2>/dev/null || packages+=(python3-venv)
 if [ "${#packages[@]}" -gt 0 ]; then
     echo "installing ${packages[*]}"
     export DEBIAN_FRONTEND=noninteractive

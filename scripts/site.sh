@@ -7,18 +7,19 @@ inventory=inventories/$lab
 [ -d "$inventory" ] || { echo "LAB=$lab: there is no $inventory; there are: $(cd inventories && echo *)"; exit 2; }
 # shellcheck source=scripts/steps.sh
 . scripts/steps.sh
-STEPS_TOTAL=5
+STEPS_TOTAL=6
 
-kubectl_link() { # the kubectl of this cluster's version, from the artifact cache
+kubectl_copy() { # the kubectl of this cluster's version, as a master has it
     mkdir -p .lab/bin
-    docker cp -q "m1:/usr/local/bin/kubectl" .lab/bin/kubectl 2>/dev/null || docker cp "m1:/usr/local/bin/kubectl" .lab/bin/kubectl
+    docker cp m1:/usr/local/bin/kubectl .lab/bin/kubectl >/dev/null
 }
 
 step "install what is missing" scripts/setup.sh
-step "have every binary and image" ansible-playbook playbooks/artifacts.yml
+step "have every binary and image" ansible-playbook -i "$inventory" playbooks/artifacts.yml
+step "have the machines' image" scripts/node_image.sh
 step "create the lab's machines" ansible-playbook -i "$inventory" playbooks/lab_create.yml
 step "run playbooks/site.yml" ansible-playbook -i "$inventory" playbooks/site.yml
-kubectl_link
+kubectl_copy
 step "prove the cluster" ansible-playbook -i "$inventory" playbooks/verify.yml
 steps_report
 

@@ -13,14 +13,14 @@ section = config["toy"]
 class Handler(http.server.BaseHTTPRequestHandler):
     """Answers its greeting, and its health."""
 
-    def do_GET(self):
+    def do_GET(self) -> None:
         """Health is 503 when the configuration says so."""
         healthy = self.path != "/health" or section.getboolean("healthy")
         self.send_response(200 if healthy else 503)
         self.end_headers()
         self.wfile.write(section["greeting"].encode())
 
-    def log_message(self, *_args):
+    def log_message(self, *_args: object) -> None:
         """Quiet."""
 
 

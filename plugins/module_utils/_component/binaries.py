@@ -116,5 +116,6 @@ def _download(url: str, context: ssl.SSLContext, part: str, binary: dict[str, An
             size += count
     if digest.hexdigest() != binary["sha256"]:
         raise ComponentError(
-            f"wrong checksum: expected sha256 {binary['sha256']}, got {digest.hexdigest()} ({size} bytes)"
+            f"wrong checksum: expected sha256 {binary['sha256']}, got {digest.hexdigest()} ({size} bytes); "
+            "remove that file from artifact_store_root/sha256 on that host"
         )

@@ -14,6 +14,7 @@ import shutil
 import subprocess
 import tarfile
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,7 @@ NATIVE = {"aarch64": "arm64"}.get(platform.machine(), "amd64")
 # What a bundle is made of.
 BUNDLED = re.compile(r"manifest\.json|sha256/[0-9a-f]{64}")
 AnySource = Release | Bundle | Source
+Files = dict[str, dict[str, Any]]
 
 
 class Artifacts:
@@ -112,10 +114,14 @@ class Artifacts:
         with self.cache.locked():
             sources = self.sources()
             wanted = self.wanted()
-            got = {
-                (item.name, item.arch): self._get(item, sources, position, len(wanted))
-                for position, item in enumerate(wanted, 1)
-            }
+            found = {(item.name, item.arch): self._find(item, sources) for item in wanted}
+            todo = [item for item in wanted if found[item.name, item.arch] is None]
+            if self.options["check"]:
+                self.missing += [item.title for item in todo]
+            else:
+                for position, item in enumerate(todo, 1):
+                    found[item.name, item.arch] = self._make(item, sources, f"{position} of {len(todo)}")
+            got = {key: made or {} for key, made in found.items()}
             files: dict[str, dict[str, Any]] = {arch: {} for arch in {item.arch for item in wanted}}
             for item in wanted:
                 if not item.name.startswith("image-"):
@@ -133,37 +139,32 @@ class Artifacts:
         digests = sorted({file["sha256"] for programs in files.values() for file in programs.values()})
         return {"cache_dir": str(self.cache.folder), "files": files, "digests": digests, "images": images}
 
-    def _get(self, wanted: Wanted, sources: list[AnySource], position: int, total: int) -> dict[str, dict[str, Any]]:
-        entries = [(source, f"{wanted.name}-{wanted.version}-{wanted.arch}-{source.name}") for source in sources]
-        recipes: dict[str, str] = {}
+    def _find(self, wanted: Wanted, sources: list[AnySource]) -> Files | None:
+        for source in sources:
+            # What keeps a source from being used is said when it is needed.
+            with suppress(UnreachableError):
+                found = self.cache.get(_entry(wanted, source), source.recipe(wanted))
+                if found is not None:
+                    return found
+        return None
+
+    def _make(self, wanted: Wanted, sources: list[AnySource], position: str) -> Files:
         failures: list[str] = []
-        for source, entry in entries:
-            try:
-                recipes[entry] = source.recipe(wanted)
-            except UnreachableError as error:
-                self._skip(source, error)
-                failures.append(str(error))
-                continue
-            found = self.cache.get(entry, recipes[entry])
-            if found is not None:
-                return found
-        if self.options["check"]:
-            self.missing.append(wanted.title)
-            return {}
-        for source, entry in entries:
-            if entry not in recipes or (source.name in self.unreachable and len(sources) > 1):
+        for source in sources:
+            if source.name in self.unreachable and len(sources) > 1:
                 continue
             began = time.monotonic()
             work = self.cache.work / f"{wanted.name}-{wanted.arch}-{source.name}"
             work.mkdir()
-            self._say(position, total, wanted, f"from {source.name}")
             try:
-                made = source.get(wanted, work, lambda text: self._say(position, total, wanted, text))
+                recipe = source.recipe(wanted)
+                self._say(position, wanted, f"from {source.name}")
+                made = source.get(wanted, work, lambda text: self._say(position, wanted, text))
             except UnreachableError as error:
                 self._skip(source, error)
                 failures.append(str(error))
                 continue
-            files = self.cache.put(entry, recipes[entry], made)
+            files = self.cache.put(_entry(wanted, source), recipe, made)
             shutil.rmtree(work)
             self.made.append(
                 {"name": wanted.title, "source": source.name, "seconds": round(time.monotonic() - began, 1)}
@@ -179,16 +180,14 @@ class Artifacts:
             self.unreachable.add(source.name)
             self.progress(f"artifacts: {error}; going on with the next source")
 
-    def _say(self, position: int, total: int, wanted: Wanted, text: str) -> None:
+    def _say(self, position: str, wanted: Wanted, text: str) -> None:
         minutes, seconds = divmod(int(time.monotonic() - self.started), 60)
         self.progress(
-            f"artifacts: {position} of {total}: {wanted.title}: {', '.join(wanted.programs)}: {text} "
+            f"artifacts: {position}: {wanted.title}: {', '.join(wanted.programs)}: {text} "
             f"[{minutes}:{seconds:02d} elapsed]"
         )
 
-    def _image(
-        self, name: str, image: dict[str, Any], got: dict[tuple[str, str], dict[str, dict[str, Any]]]
-    ) -> dict[str, Any]:
+    def _image(self, name: str, image: dict[str, Any], got: dict[tuple[str, str], Files]) -> dict[str, Any]:
         parts = {
             arch: {part: file["sha256"] for part, file in got[f"image-{name}", arch].items()}
             for arch in self.options["architectures"]
@@ -220,7 +219,7 @@ class Artifacts:
         with self.cache.locked():
             for item in self.wanted():
                 for source in self.sources():
-                    files = self.cache.get(f"{item.name}-{item.version}-{item.arch}-{source.name}", source.recipe(item))
+                    files = self.cache.get(_entry(item, source), source.recipe(item))
                     if files is not None:
                         manifest["files"][f"{item.name}-{item.version}-{item.arch}"] = {
                             name: file["sha256"] for name, file in files.items()
@@ -241,6 +240,11 @@ class Artifacts:
             finally:
                 temporary.unlink(missing_ok=True)
         return target.stat().st_size
+
+
+def _entry(wanted: Wanted, source: AnySource) -> str:
+    """Its name in the cache."""
+    return f"{wanted.name}-{wanted.version}-{wanted.arch}-{source.name}"
 
 
 def _unpack(bundle: Path, folder: Path) -> None:

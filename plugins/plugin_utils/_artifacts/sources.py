@@ -78,10 +78,10 @@ class Release:
             ).encode()
         ).hexdigest()
 
-    def get(self, wanted: Wanted, work: Path, _progress: Progress) -> dict[str, Path]:
+    def get(self, wanted: Wanted, work: Path, progress: Progress) -> dict[str, Path]:
         """Download and verify; nothing unverified leaves the work folder."""
         if "ref" in wanted.lock:
-            return self._image(wanted, work)
+            return self._image(wanted, work, progress)
         release = wanted.lock.get("release")
         if not release:
             raise UnreachableError(f"{wanted.title} has no release")
@@ -91,13 +91,12 @@ class Release:
             file = work / f"{hashlib.sha256(url.encode()).hexdigest()[:12]}.download"
             if not file.exists():
                 self._download(url, file)
-                self._verify(
-                    url, self._url(release["checksum"], wanted, program) if release.get("checksum") else None, file
-                )
+                checksum = self._url(release["checksum"], wanted, program) if release.get("checksum") else None
+                self._verify(url, checksum, file, progress)
             made[program] = self._extract(file, release, wanted, program, work)
         return made
 
-    def _image(self, wanted: Wanted, work: Path) -> dict[str, Path]:
+    def _image(self, wanted: Wanted, work: Path, progress: Progress) -> dict[str, Path]:
         """Copy from the registry that the image's name begins with."""
 
         def fetch(url: str) -> Path:
@@ -111,7 +110,7 @@ class Release:
                 wanted.lock["ref"],
                 wanted.arch,
                 fetch,
-                lambda url, file: self._verify(self._mirrored(url), None, file),
+                lambda url, file: self._verify(self._mirrored(url), None, file, progress),
                 work,
             )
         except MissingError as error:
@@ -155,7 +154,7 @@ class Release:
                 f"{url}: the download was cut off after {file.stat().st_size} of {expected} bytes; run again"
             )
 
-    def _verify(self, url: str, checksum_url: str | None, file: Path) -> None:
+    def _verify(self, url: str, checksum_url: str | None, file: Path, progress: Progress) -> None:
         found = digest_of(file)
         try:
             pins = json.loads(self.pins.read_text(encoding="utf-8")) if self.pins.exists() else {}
@@ -179,6 +178,8 @@ class Release:
                 "If upstream really replaced the file, remove that line"
             )
         if key not in pins:
+            if not checksum_url:
+                progress(f"warning: upstream has no checksum of {url}: trusted as first seen, sha256 {found}")
             self.pins.parent.mkdir(parents=True, exist_ok=True)
             temporary = self.pins.with_suffix(".new")
             temporary.write_text(json.dumps({**pins, key: found}, indent=1, sort_keys=True), encoding="utf-8")

@@ -112,7 +112,9 @@ def test_a_version_that_the_lock_does_not_have(artifacts: Make) -> None:
         artifacts(kubernetes_version="1.40.0").run()
 
 
-def test_an_interrupted_run_goes_on(artifacts: Make, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_run_goes_on(
+    artifacts: Make, toy: Any, said: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What was finished is kept, what was half-done is not."""
     get = toy.get
 
@@ -129,8 +131,11 @@ def test_an_interrupted_run_goes_on(artifacts: Make, toy: Any, monkeypatch: pyte
             artifacts().run()
     assert toy.builds == ["kubernetes"]
     toy.builds.clear()
+    said.clear()
     artifacts().run()
     assert toy.builds == ["crane", "image-pause"]
+    # What is left, not what is wanted.
+    assert [line.split(": ")[1] for line in said if "from source" in line] == ["1 of 2", "2 of 2"]
 
 
 def test_a_full_disk_of_the_cache(artifacts: Make, toy: Any, monkeypatch: pytest.MonkeyPatch) -> None:

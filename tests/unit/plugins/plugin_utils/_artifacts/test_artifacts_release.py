@@ -32,14 +32,14 @@ def pins(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def get(upstream: Any, pins: Path, tmp_path: Path) -> Get:
+def get(upstream: Any, pins: Path, tmp_path: Path, said: list[str]) -> Get:
     """One run in an empty work folder: content by program."""
 
     def once(wanted: Wanted, mirror: str | None = None) -> dict[str, bytes]:
         work = tmp_path / "work"
         shutil.rmtree(work, ignore_errors=True)
         work.mkdir()
-        made = Release(pins, upstream.base if mirror is None else mirror).get(wanted, work, lambda _: None)
+        made = Release(pins, upstream.base if mirror is None else mirror).get(wanted, work, said.append)
         return {name: path.read_bytes() for name, path in made.items()}
 
     return once
@@ -52,7 +52,7 @@ def single(url: str, member: str = "", checksum: str = "") -> Wanted:
 
 
 def test_programs_are_those_of_upstream_and_pinned(
-    get: Get, wanted: Wanted, kubernetes: dict[str, bytes], pins: Path, upstream: Any, sha256: Digest
+    get: Get, wanted: Wanted, kubernetes: dict[str, bytes], pins: Path, upstream: Any, sha256: Digest, said: list[str]
 ) -> None:
     """Each beside its checksum file; the digests go beside the inventory."""
     assert get(wanted) == kubernetes
@@ -65,6 +65,7 @@ def test_programs_are_those_of_upstream_and_pinned(
     assert get(wanted) == kubernetes
     assert pins.stat().st_mtime_ns == before
     assert [path.name for path in pins.parent.iterdir()] == [pins.name]
+    assert said == []
 
 
 def test_a_mirror_has_a_host_as_a_folder(get: Get, wanted: Wanted, kubernetes: dict[str, bytes], upstream: Any) -> None:
@@ -182,6 +183,18 @@ def test_a_full_disk(
     assert not list((tmp_path / "work").iterdir())
     assert not pins.exists()
     assert get(wanted) == kubernetes
+
+
+def test_without_a_checksum_file_the_first_download_is_trusted_aloud(
+    get: Get, upstream: Any, sha256: Digest, said: list[str]
+) -> None:
+    """Once; from then on the pin says what it has to be."""
+    upstream.put("/example.org/tool", b"tool")
+    wanted = single("https://example.org/tool")
+    for _ in range(2):
+        assert get(wanted) == {"tool": b"tool"}
+    url = f"{upstream.base}/example.org/tool"
+    assert said == [f"warning: upstream has no checksum of {url}: trusted as first seen, sha256 {sha256(b'tool')}"]
 
 
 # ---- archives
