@@ -47,20 +47,20 @@ def certificates(text: str) -> Iterator[str]:
 def servers(record: dict[str, Any]) -> list[dict[str, Any]]:
     """Where a component serves TLS: as its record says, and where its health is asked by https."""
     url = urlsplit((record.get("health") or {}).get("url") or "")
-    own = [{"address": url.netloc}] if url.scheme == "https" else []
+    own = [{"tcp": url.netloc}] if url.scheme == "https" else []
     return [{**server, "component": record["name"]} for server in [*own, *record.get("tls", [])]]
 
 
 def served(host: Host, server: dict[str, Any], seconds: float) -> dict[str, Any]:
     """The certificate that a process shows now, whoever signed it and whenever it ended."""
-    answer = {"address": server["address"], "component": server["component"]}
+    answer = {"address": server["tcp"], "component": server["component"]}
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     try:
         if server.get("cert"):
             context.load_cert_chain(str(host.path(server["cert"])), str(host.path(server["key"])))
-        plain = socket.create_connection(split(server["address"]), seconds)
+        plain = socket.create_connection(split(server["tcp"]), seconds)
         with plain, context.wrap_socket(plain) as connection:
             shown = connection.getpeercert(binary_form=True) or b""
     except OSError as error:

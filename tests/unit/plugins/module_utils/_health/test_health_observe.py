@@ -85,7 +85,7 @@ def test_what_hangs_keeps_nobody_waiting() -> None:
     """Nor does what breaks."""
     held = threading.Event()
     began = time.monotonic()
-    answers = observe.together({"hangs": held.wait, "breaks": lambda: {}["x"], "says": lambda: 1}, 0.05)
+    answers = observe.together({"hangs": held.wait, "breaks": lambda: dict[str, int]()["x"], "says": lambda: 1}, 0.05)
     held.set()
     assert time.monotonic() - began < 1
     assert answers == {"hangs": {"error": "no answer within 0 s"}, "breaks": {"error": "KeyError: 'x'"}, "says": 1}
@@ -112,7 +112,10 @@ def test_certificates_of_files(tmp_path: Path) -> None:
     host = Told(tmp_path)
     for path, content in contents.items():
         host.path(path).write_text(content)
-    records = {"toy": {"files": dict.fromkeys([*contents, "/absent.crt"])}, "other": {"files": {"/one.crt": {}}}}
+    records: dict[str, dict[str, Any]] = {
+        "toy": {"files": dict.fromkeys([*contents, "/absent.crt"])},
+        "other": {"files": {"/one.crt": {}}},
+    }
     found = tls.in_files(host, records)
     assert [it["path"] for it in found] == ["/admin.conf", "/bundle.crt", "/bundle.crt", "/one.crt", "/secret.yaml"]
     assert {it["der"] for it in found} == {wanted}
@@ -124,14 +127,14 @@ def test_certificates_that_are_served(tmp_path: Path) -> None:
     pem = certificate(tmp_path)
     with serve(pem, lambda _path: (200, b"ok", 2)) as url:
         address = url.removeprefix("https://")
-        pair = {"address": address, "cert": "/server.pem", "key": "/server.pem"}
+        pair = {"tcp": address, "cert": "/server.pem", "key": "/server.pem"}
         record = {"name": "toy", "health": {"url": f"{url}/health"}, "tls": [pair]}
         servers = tls.servers(record)
-        assert [it["address"] for it in servers] == [address, address]
+        assert [it["tcp"] for it in servers] == [address, address]
         for it in servers:
             assert tls.served(Host(str(tmp_path)), it, 3) == {"address": address, "component": "toy", "der": der(pem)}
     assert tls.servers({"name": "toy", "health": {"url": "http://127.0.0.1:1/health"}}) == []
-    nobody = tls.served(Host(str(tmp_path)), {"address": "127.0.0.1:1", "component": "toy"}, 3)
+    nobody = tls.served(Host(str(tmp_path)), {"tcp": "127.0.0.1:1", "component": "toy"}, 3)
     assert "refused" in nobody["complaint"]
 
 
