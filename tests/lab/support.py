@@ -221,6 +221,31 @@ def playbook(name: str, *variables: str) -> tuple[int, str]:
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
+Finding = tuple[str, str, tuple[str, ...], str]
+
+
+@dataclass(frozen=True)
+class Check:
+    """One run of check.yml: each finding with its level, area, hosts and text, each area by its name."""
+
+    code: int
+    output: str
+    findings: list[Finding]
+    areas: dict[str, Any]
+
+
+def check(work: Path) -> Check:
+    """Ask the whole lab for its health."""
+    file = work / "health.json"
+    file.unlink(missing_ok=True)
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/check.yml"), "-e", f"check_report={file}"]
+    done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    assert file.is_file(), f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+    said = json.loads(file.read_text(encoding="utf-8"))
+    findings = [(it["level"], it["area"], tuple(it["hosts"]), it["what"]) for it in said["findings"]]
+    return Check(done.returncode, done.stdout + done.stderr, findings, {area["name"]: area for area in said["areas"]})
+
+
 def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"

@@ -255,6 +255,9 @@ def record(host: Host, plan: Plan) -> dict[str, Any]:
             binary["dest"]: {"sha256": binary["sha256"], "signature": binaries.signature(host, binary["dest"])}
             for binary in spec["binaries"]
         },
+        # How to ask it how it is, without a site run and its inventory: check.yml does.
+        "health": spec.get("health"),
+        "tls": spec.get("tls") or [],
     }
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from .clock import TIME_SERVICE, apart, drift
 from .model import Error, Host, Inventory
 from .versions import minor
 
@@ -23,8 +24,6 @@ PYTHON = (3, 9)  # The floor of what this collection sends to hosts.
 MEMORY = {"masters": 1700 * MIB, "workers": 700 * MIB}
 # Binaries, images and logs of a first installation; afterwards room to replace the largest binary is enough.
 DISK_FIRST, DISK_AGAIN = 2048 * MIB, 512 * MIB
-CLOCK_SECONDS = 1.0
-TIME_SERVICE = "run a time service (chrony, systemd-timesyncd) on both"
 
 
 def answered(host: Host, _cluster: Inventory) -> Iterator[Error]:
@@ -86,11 +85,9 @@ def resources(host: Host, cluster: Inventory) -> Iterator[Error]:
 
 def clock(host: Host, _cluster: Inventory) -> Iterator[Error]:
     """The host's clock agrees with the control node's, read before and after."""
-    times = host.facts["clock"]
-    ahead, behind = times["host"] - times["after"], times["before"] - times["host"]
-    if max(ahead, behind) > CLOCK_SECONDS:
-        side = "ahead of" if ahead > behind else "behind"
-        yield Error(f"its clock is {max(ahead, behind):.1f} s {side} the control node's", TIME_SERVICE)
+    seconds, side = drift(host.facts["clock"])
+    if side:
+        yield Error(f"its clock is {seconds:.1f} s {side} the control node's", TIME_SERVICE)
 
 
 def clock_is_kept(host: Host) -> Iterator[Error]:
@@ -101,11 +98,7 @@ def clock_is_kept(host: Host) -> Iterator[Error]:
 
 def clocks_agree(cluster: Inventory) -> Iterator[Error]:
     """No two hosts are apart, as far as the calls were quick enough to tell."""
-    times = {host.name: host.facts["clock"] for host in cluster.answered()}
-    if not times:
-        return
-    ahead = max(times, key=lambda name: times[name]["host"] - times[name]["after"])
-    behind = min(times, key=lambda name: times[name]["host"] - times[name]["before"])
-    apart = times[ahead]["host"] - times[ahead]["after"] - (times[behind]["host"] - times[behind]["before"])
-    if apart > CLOCK_SECONDS and not any([*clock(cluster.hosts[name], cluster)] for name in (ahead, behind)):
-        yield Error(f"its clock is at least {apart:.1f} s ahead of {behind}'s", TIME_SERVICE, host=ahead)
+    found = apart({host.name: host.facts["clock"] for host in cluster.answered()})
+    if found and not any([*clock(cluster.hosts[name], cluster)] for name in found[:2]):
+        ahead, behind, seconds = found
+        yield Error(f"its clock is at least {seconds:.1f} s ahead of {behind}'s", TIME_SERVICE, host=ahead)

@@ -26,6 +26,7 @@ COMPONENT_KEYS = {
     "files",
     "unit",
     "health",
+    "tls",
     "rolling",
     "leaves",
 }
@@ -126,6 +127,7 @@ class Renderer:
             "files": files,
             "unit": unit,
             "health": item.get("health"),
+            "tls": item.get("tls", []),
             "rolling": bool(item.get("rolling", False)),
             "leaves": item.get("leaves", {}),
         }

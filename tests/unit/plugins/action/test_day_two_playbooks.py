@@ -1,10 +1,11 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What day-two playbooks refuse before they contact any host."""
+"""What day-two playbooks refuse before they contact any host, and what they say of hosts that do not answer."""
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -88,3 +89,19 @@ def test_remove_node_refuses(tmp_path: Path, variables: list[str], hosts: dict[s
     code, output = play(tmp_path, "remove_node", *variables, hosts=hosts)
     assert code == 2
     assert error in output
+
+
+def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:
+    """Each is a line of its own and no abort; variables that no cluster can have hide nothing."""
+    report = tmp_path / "health.json"
+    code, output = play(tmp_path, "check", f"check_report={report}", "cluster_pod_network=nonsense")
+    assert code == 2
+    assert "hosts 0 of 4 answer" in output
+    said = json.loads(report.read_text())
+    silent = [it for it in said["findings"] if it["area"] == "hosts"]
+    assert {name for it in silent for name in it["hosts"]} == {"m1", "m2", "w1", "o1"}
+    assert {it["level"] for it in silent} == {"failure"}
+    assert all("Connection refused" in it["what"] for it in silent)
+    assert f"{said['counts']['failures']} failure(s) and 0 warning(s), listed above" in output
+    others = {(it["area"], *it["hosts"]) for it in said["findings"] if it["area"] != "hosts"}
+    assert others == {("etcd", "m1", "m2"), ("API servers", "m1", "m2")}

@@ -110,6 +110,7 @@ def test_everything_is_filled_in(render: Render) -> None:
         ],
         "unit": {"name": "toy.service", "content": unit, "reload": False},
         "health": {"url": "http://127.0.0.1:80/health"},
+        "tls": [],
         "rolling": False,
         "leaves": {},
     }

@@ -1,0 +1,48 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The health_facts module between two looks at the control node's clock; nothing that a host does ends the run."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+
+CONNECT_SECONDS = 5
+# A connection of its own: one that was kept from an earlier run to a host that has died since would hang for minutes.
+SSH_OPTIONS = "-o ControlPath=none -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+
+
+class ActionModule(ActionBase):
+    """See the module of the same name."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Run the module and put the host's clock between ours; say why where that is not possible."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        # A page for each host is of no use to a reader.
+        result.update(changed=False, _ansible_verbose_override=True)
+        if self._connection.transport == "ssh":
+            own = self._connection.get_option("ssh_extra_args") or ""
+            self._connection.set_option("ssh_extra_args", f"{own} {SSH_OPTIONS}".strip())
+            wait = min(int(self._connection.get_option("timeout")), CONNECT_SECONDS)
+            self._connection.set_option("timeout", wait)
+        before = time.time()
+        try:
+            answer = self._execute_module(task_vars=task_vars)
+        except AnsibleError as error:
+            return {**result, "silent": _line(str(error))}
+        if "clock" not in answer:
+            return {**result, "silent": _line(str(answer.get("msg") or answer))}
+        answer["clock"].update(before=before, after=time.time() - answer["clock"].pop("elapsed"))
+        return {**answer, **result}
+
+
+def _line(text: str) -> str:
+    """An error in one line, without Ansible's words around ssh's own."""
+    return " ".join(text.split()).rpartition(" ssh: ")[2][:500]

@@ -1,0 +1,146 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What a host says about its health, raw: nothing is judged here, changed, or waited for long."""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+import time
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component import health
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import STATE_DIR, Host
+
+from . import cluster, tls
+
+# One probe, and all of them: they run at the same time, and what has not answered by then is named.
+PROBE_SECONDS = 3.0
+DEADLINE_SECONDS = 7.0
+DISKS = ("/", "/var/lib/etcd", "/var/lib/containerd", "/var/lib/kubelet")
+
+
+def observe(host: Host) -> dict[str, Any]:
+    """All of it. What is asked follows from the host's own records, so that no inventory has to be right."""
+    clock, began = time.time(), time.monotonic()
+    records, pending = recorded(host)
+    asked: dict[str, Callable[[], Any]] = {
+        "units": lambda: host.units([record["unit"] for record in records.values() if record.get("unit")]),
+        "failed_units": lambda: failed_units(host),
+        "disks": lambda: disks(host),
+        "memory": lambda: memory(host),
+        "files": lambda: tls.in_files(host, records),
+    }
+    for name, record in records.items():
+        if record.get("health"):
+            asked[f"health {name}"] = partial(health.probe, host, record["health"], PROBE_SECONDS)
+        for number, server in enumerate(tls.servers(record)):
+            asked[f"served {name} {number}"] = partial(tls.served, host, server, PROBE_SECONDS)
+    for name, (_key, ask) in cluster.QUESTIONS.items():
+        if name in records:
+            asked[f"cluster {name}"] = partial(ask, host, PROBE_SECONDS)
+    answers = together(asked, DEADLINE_SECONDS)
+    return {
+        "components": components(records, pending, answers),
+        "certificates": {
+            "files": answers["files"],
+            "served": [answer for name, answer in answers.items() if name.startswith("served ")],
+        },
+        **{name: answers[name] for name in ("failed_units", "disks", "memory")},
+        **{key: answers[f"cluster {name}"] for name, (key, _ask) in cluster.QUESTIONS.items() if name in records},
+        # How long ago the clock was read tells the control node more exactly when that was.
+        "clock": {"host": clock, "elapsed": time.monotonic() - began},
+    }
+
+
+def recorded(host: Host) -> tuple[dict[str, dict[str, Any]], set[str]]:
+    """Each component's record, empty where its first start never ended well; and which were interrupted."""
+    folder = host.path(f"{STATE_DIR}/components")
+    pending = {path.stem for path in folder.glob("*.pending")}
+    names = sorted({*pending, *(path.stem for path in folder.glob("*.json"))})
+    return {name: host.load(f"components/{name}.json") or {} for name in names}, pending
+
+
+def together(asked: dict[str, Callable[[], Any]], seconds: float) -> dict[str, Any]:
+    """Every answer by the question's name; an `error` instead where there was none, or none in time.
+
+    Threads that hang (a disk that does not answer) keep neither the others nor the end of the process waiting.
+    """
+    late = {"error": f"no answer within {seconds:.0f} s"}
+    answers: dict[str, Any] = dict.fromkeys(asked, late)
+    deadline = time.monotonic() + seconds
+
+    def run(name: str) -> None:
+        try:
+            answers[name] = asked[name]()
+        except Exception as error:  # noqa: BLE001  (whatever it is, the other answers are still wanted)
+            answers[name] = {"error": f"{type(error).__name__}: {error}"}
+
+    threads = [threading.Thread(target=run, args=(name,), daemon=True) for name in asked]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return dict(answers)
+
+
+def components(
+    records: dict[str, dict[str, Any]], pending: set[str], answers: dict[str, Any]
+) -> dict[str, dict[str, Any]]:
+    """Of each what systemd and its own health endpoint say."""
+    units = answers["units"]
+    result = {}
+    for name, record in records.items():
+        state = units.get(record.get("unit"), {})
+        asked = f"health {name}" in answers
+        result[name] = {
+            "installed": bool(record),
+            "interrupted": name in pending,
+            "version": record.get("version"),
+            "unit": record.get("unit"),
+            "active": state.get("ActiveState"),
+            "sub": state.get("SubState"),
+            "enabled": state.get("UnitFileState"),
+            "complaint": told(answers[f"health {name}"]) if asked else "",
+        }
+    return result
+
+
+def told(answer: Any) -> str:
+    """A health probe's complaint, or why there is none."""
+    return str(answer["error"]) if isinstance(answer, dict) else str(answer)
+
+
+def failed_units(host: Host) -> list[str]:
+    """Names of all units that failed, whoever brought them."""
+    listed = host.run(["systemctl", "list-units", "--state=failed", "--no-legend", "--plain", "--no-pager"])
+    return [line.split()[0] for line in listed.splitlines() if line.strip()]
+
+
+def disks(host: Host) -> list[dict[str, Any]]:
+    """Each file system that holds one of our paths, by the first of them."""
+    found: dict[int, dict[str, Any]] = {}
+    for path in DISKS:
+        real = host.path(path)
+        if real.exists():
+            stat = os.statvfs(real)
+            entry = {
+                "path": path,
+                "free_bytes": stat.f_bavail * stat.f_frsize,
+                "used_bytes": (stat.f_blocks - stat.f_bfree) * stat.f_frsize,
+                "free_inodes": stat.f_favail,
+                "used_inodes": stat.f_files - stat.f_ffree,
+            }
+            found.setdefault(real.stat().st_dev, entry)
+    return list(found.values())
+
+
+def memory(host: Host) -> dict[str, int]:
+    """All of it, and what programs can still have."""
+    text = host.path("/proc/meminfo").read_text(encoding="utf-8")
+    values = {name: int(kib) * 1024 for name, kib in re.findall(r"^(\w+):\s+(\d+) kB", text, flags=re.MULTILINE)}
+    return {"total_bytes": values["MemTotal"], "available_bytes": values["MemAvailable"]}

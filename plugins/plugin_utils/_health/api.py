@@ -1,0 +1,157 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What API servers say: who reaches them, nodes, system workloads, and which versions run beside each other."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from typing import Any
+
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.versions import BEHIND, minor
+
+from . import etcd
+from .model import SITE_THERE, Area, Seen, names, well
+
+DEPLOYMENTS = ["kube-system/coredns", "kube-system/metrics-server"]
+# Conditions of a node that are bad when they are true.
+PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+OF_MASTERS = ("kube-controller-manager", "kube-scheduler")
+UNKNOWN = "not known: no API server answers"
+
+
+def servers(seen: Seen) -> Area:
+    """Which checks of /readyz fail, components.py has said; here whether objects can be read."""
+    area, answers = Area("API servers"), seen.answers("api")
+    asked = [host for host in seen.group("masters") if host in seen.hosts or host in seen.silent]
+    for host, why in seen.errors("api").items():
+        if well(seen.hosts[host]["components"]["kube-apiserver"]):
+            area.fail(host, f"its API server is ready, but gives no objects: {why}", "on {hosts}: kubectl get nodes")
+    if asked and not answers:
+        what = "no API server answers: nodes, workloads and the kubelets' versions are not known"
+        area.fail(tuple(asked), what, "repair etcd first, then on {hosts}: journalctl -u kube-apiserver -n 50")
+    ready = [host for host in answers if well(seen.hosts[host]["components"]["kube-apiserver"])]
+    area.summary = f"{len(ready)} of {len(asked)} ready"
+    area.figures = {"ready": len(ready), "asked": len(asked)}
+    return area
+
+
+def load_balancers(seen: Seen) -> Area:
+    """Every API server is reached by every load balancer."""
+    area, answers = Area("load balancers"), seen.answers("backends")
+    for host, why in seen.errors("backends").items():
+        area.fail(
+            host, f"its load balancer cannot be asked: {why}", "on {hosts}: journalctl -u kube-loadbalancer -n 50"
+        )
+    bad = {(host, name): state for host, it in answers.items() for name, state in it.items() if state != "UP"}
+    for (host, name), state in bad.items():
+        what = f"the load balancer has the API server of {name} as {state}"
+        report = area.fail if state.startswith("DOWN") else area.warn
+        report(host, what, f"on {name}: systemctl status kube-apiserver; is port 6443 reached from {{hosts}}?")
+    total = sum(map(len, answers.values()))
+    area.summary = f"{total - len(bad)} of {total} backends up, on {len(answers)} hosts"
+    area.figures = {"down": len(bad)}
+    return area
+
+
+def nodes(seen: Seen) -> Area:
+    """Every node of the inventory is there and Ready, and no other is."""
+    area, api = Area("nodes"), seen.api
+    if api is None:
+        area.summary, area.known = UNKNOWN, False
+        return area
+    found = {item["metadata"]["name"]: item for item in api["objects"] if item["kind"] == "Node"}
+    for name in [name for name in seen.nodes if name not in found]:
+        area.fail(name, "is in the inventory, but no node", "on {hosts}: journalctl -u kubelet -n 50")
+    for name in [name for name in found if name not in seen.nodes]:
+        area.warn(name, "is a node, but not in the inventory", "kubectl delete node {hosts}, or put it back")
+    for name, node in found.items():
+        conditions = {it["type"]: it for it in node["status"].get("conditions", [])}
+        if conditions.get("Ready", {}).get("status") != "True":
+            why = conditions.get("Ready", {}).get("message", "its kubelet has not reported yet")
+            area.fail(name, f"is not Ready: {why}", "on {hosts}: journalctl -u kubelet -n 50")
+        for kind in [kind for kind in PRESSURES if conditions.get(kind, {}).get("status") == "True"]:
+            area.fail(name, f"has {kind}: {conditions[kind].get('message', '')}", "kubectl describe node {hosts}")
+        if node["spec"].get("unschedulable"):
+            area.warn(name, "is cordoned: it gets no new pods", "kubectl uncordon {hosts}")
+    sick = {finding.hosts[0] for finding in area.findings if finding.level == "failure"}
+    area.summary = f"{len(found.keys() - sick)} of {len(found.keys() | set(seen.nodes))} Ready"
+    area.figures = {"ready": len(found.keys() - sick), "nodes": len(found)}
+    return area
+
+
+def workloads(seen: Seen) -> Area:
+    """DNS and metrics have their pods, and aggregated APIs answer."""
+    area, api = Area("system pods"), seen.api
+    if api is None:
+        area.summary, area.known = UNKNOWN, False
+        return area
+    objects = api["objects"]
+    deployments = {f"kube-system/{it['metadata']['name']}": it for it in objects if it["kind"] == "Deployment"}
+    for name in sorted({*DEPLOYMENTS, *deployments}):
+        available = deployments.get(name, {}).get("status", {}).get("availableReplicas", 0)
+        for line in complaints(objects, [], "", [name], []):
+            report = area.warn if available else area.fail
+            report(
+                "cluster", line, f"kubectl -n kube-system describe pods; kubectl -n kube-system logs deploy/{name[12:]}"
+            )
+    services = [it["metadata"]["name"] for it in objects if it["kind"] == "APIService"]
+    for line in complaints(objects, [], "", [], services):
+        area.fail("cluster", line, "kubectl get apiservices; kubectl -n kube-system get pods -o wide")
+    area.summary = f"{len(deployments)} deployments, {len(area.findings)} not as they should be"
+    return area
+
+
+def versions(seen: Seen) -> Area:
+    """One version of each component, and none newer than the API server it talks to."""
+    area = Area("versions")
+    running = _running(seen)
+    for component, hosts in sorted(running.items()):
+        by_version: dict[str, list[str]] = defaultdict(list)
+        for host, version in hosts.items():
+            by_version[version].append(host)
+        if len(by_version) > 1:
+            listed = "; ".join(f"{version} on {names(on)}" for version, on in sorted(by_version.items()))
+            area.warn("cluster", f"{component} is mixed: {listed}", "run upgrade.yml, or site.yml, to its end")
+    _skew(area, running)
+    kubernetes = sorted({version for component in BEHIND for version in running[component].values()})
+    area.summary = f"Kubernetes {', '.join(kubernetes)}" if kubernetes else ""
+    return area
+
+
+def _skew(area: Area, running: Mapping[str, dict[str, str]]) -> None:
+    """Kubernetes' version skew policy; nodes may talk to any API server, the rest of a master talks to its own."""
+    servers = {host: found for host, version in running["kube-apiserver"].items() if (found := minor(version))}
+    for component, host, version in ((name, *it) for name in BEHIND for it in running[name].items()):
+        other = host if component in OF_MASTERS else min(servers, key=servers.__getitem__, default="")
+        own, server = minor(version), servers.get(other)
+        if own is None or server is None:
+            continue
+        what = f"{component} {version} with the API server {running['kube-apiserver'][other]} of {other}"
+        ahead = 1 if component == "kube-apiserver" else 0
+        if own > (server[0], server[1] + ahead):
+            area.fail(host, f"{what}: it is too new", "upgrade the masters: upgrade.yml")
+        elif (own[0], own[1] + BEHIND[component]) < server:
+            area.fail(host, f"{what}: it is too old", f"upgrade it: {SITE_THERE}")
+
+
+def _running(seen: Seen) -> dict[str, dict[str, str]]:
+    """Versions by component and host: what a process says, else what was installed."""
+    found: dict[str, dict[str, str]] = defaultdict(dict)
+    for host, observed in seen.hosts.items():
+        for name, it in observed["components"].items():
+            if it["version"]:
+                found[name][host] = str(it["version"])
+    found["etcd"].update(etcd.versions(seen))
+    for host, answer in seen.answers("api").items():
+        found["kube-apiserver"][host] = _plain(answer["version"])
+    for item in (seen.api or {"objects": []})["objects"]:
+        if item["kind"] == "Node" and (version := _plain(item["status"]["nodeInfo"]["kubeletVersion"])):
+            found["kubelet"][item["metadata"]["name"]] = version
+    return found
+
+
+def _plain(version: Any) -> str:
+    return str(version).removeprefix("v")
