@@ -136,7 +136,7 @@ def _lines(desk: Desk, name: str, data: bytes) -> None:
 
 def random_id(line: bytes) -> str:
     """A name that says nothing about the key; the role kube_apiserver makes the same one."""
-    return hashlib.sha256(line).hexdigest()[:12]
+    return f"key-{hashlib.sha256(line).hexdigest()[:12]}"
 
 
 def _random() -> bytes:
