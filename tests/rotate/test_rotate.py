@@ -11,9 +11,18 @@ import signal
 import ssl
 import subprocess
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import (
+    Authority,
+    Wanted,
+    load_key,
+    new_leaf,
+    pem,
+    utc_now,
+)
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.keys import PUBLIC, key_id, random_id
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     ENVIRONMENT,
@@ -34,6 +43,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 from ansible_collections.selfhosted.kubernetes.tests.rotate.clients import Clients, restart_kubelets
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 PKI = FOLDER / "state/pki"
 # Who listens where, by the CA that issues its certificate.
@@ -106,6 +116,24 @@ def everything_is_well(lab: Lab, tmp_path: Path) -> None:
     assert not list(PKI.rglob("*.next.*"))
     wait_until(lambda: lab.try_kubectl("top nodes").rc == 0, 60, "metrics-server answers")
     assert lab.try_kubectl("logs --namespace=kube-system deployment/coredns --tail=1").rc == 0
+
+
+def test_site_renews_what_is_close_to_its_end(lab: Lab, tmp_path: Path) -> None:
+    """One certificate with a sixth of its life left, and nothing else."""
+    node, now = WORKERS[0], utc_now()
+    before = numbers()
+    wanted = Wanted(
+        f"{node}/kubelet-server", "kubernetes", f"system:node:{node}", ("server",), (), (node,), (address(node),)
+    )
+    authority = Authority(bundle("kubernetes")[0], load_key((PKI / "ca/kubernetes.key").read_bytes(), "its key"))
+    certificate, key = new_leaf(wanted, authority, 30, now - timedelta(days=25))
+    (PKI / f"certs/{wanted.name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
+    (PKI / f"certs/{wanted.name}.key").write_bytes(pem(key))
+    site(tmp_path)
+    after = numbers()
+    assert {place for place in before if before[place] != after[place]} == {(node, 10250)}
+    assert served("kubernetes")[node, 10250].not_valid_after_utc > now + timedelta(days=300)
+    everything_is_well(lab, tmp_path)
 
 
 def test_all_certificates(lab: Lab, clients: Clients, tmp_path: Path) -> None:
