@@ -35,11 +35,6 @@ class Rotation:
         self.steps: list[tuple[str, str]] = []
         self.records = self._read()
 
-    def check(self, known: Sequence[str]) -> None:
-        """Refuse a name that nothing has."""
-        if self.what and self.what not in known:
-            raise PkiError(f"there is no `{self.what}` to rotate, only {', '.join(known)}")
-
     def due(self, name: str, ids: Sequence[str]) -> str:
         """The phase that is to be done now; `ids` has who is trusted, first the one in use."""
         if name != self.what or self.phase == "end":

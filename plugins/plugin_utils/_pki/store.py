@@ -54,6 +54,9 @@ class Store:
         """Have all that is wanted; `days` has the lives of `ca` and `leaf`, `rotate` a phase and of what."""
         _check_days(days)
         _check_names([*(f"ca/{ca['name']}" for ca in cas), *(f"certs/{wanted.name}" for wanted in certificates)])
+        known = [LEAFS, *(f"ca/{ca['name']}" for ca in cas), *(f"keys/{key['name']}" for key in keys)]
+        if rotate and rotate["what"] not in known:
+            raise PkiError(f"there is no `{rotate['what']}` to rotate, only {', '.join(known)}")
         try:
             with self.folder.locked():
                 return self._run(cas, certificates, keys, days, rotate)
@@ -70,7 +73,6 @@ class Store:
     ) -> Report:
         sealed = self._read_index()
         rotation = Rotation(self.folder, self.now, rotate)
-        rotation.check([LEAFS, *(f"ca/{ca['name']}" for ca in cas), *(f"keys/{key['name']}" for key in keys)])
         desk = Desk(self.folder, self.passphrase, self.now, rotation, set(sealed), Report())
         try:
             authorities = {ca["name"]: have_authority(desk, ca, days) for ca in cas}
