@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test lint unit package molecule lab lab-destroy bench clean
+.PHONY: help setup site verify test lint unit package molecule lab lab-destroy test-rotate bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +42,9 @@ lab: setup ## only the lab's machines
 
 lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster
 	@ansible-playbook playbooks/lab_destroy.yml
+
+test-rotate: setup ## rotate everything on the HA lab, which has to run (make site); some 20 minutes
+	@LAB=$(LAB) pytest -q -rP -p no:cacheprovider tests/rotate
 
 bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation; destroys a lab that is there
 	@scripts/bench.sh

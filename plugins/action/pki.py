@@ -11,6 +11,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import PkiError, Wanted
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.report import describe
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.rotation import PHASES
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Store
 
 NAMES = {"type": "list", "elements": "str", "default": []}
@@ -48,6 +49,13 @@ SPEC: dict[str, dict[str, Any]] = {
         },
     },
     "user_cas": {"type": "dict", "default": {}},
+    "rotate": {
+        "type": "dict",
+        "options": {
+            "what": {"type": "str", "required": True},
+            "phase": {"type": "str", "choices": list(PHASES), "required": True},
+        },
+    },
     "ca_days": {"type": "int", "default": 3650},
     "certificate_days": {"type": "int", "default": 360},
     "passphrase": {"type": "str", "default": "", "no_log": True},
@@ -69,7 +77,8 @@ class ActionModule(ActionBase):
         days = {"ca": args["ca_days"], "leaf": args["certificate_days"]}
         try:
             cas = with_users(args["cas"], args["user_cas"])
-            report = store.run(cas, [Wanted.of(item) for item in args["certificates"]], args["keys"], days)
+            certificates = [Wanted.of(item) for item in args["certificates"]]
+            report = store.run(cas, certificates, args["keys"], days, args["rotate"])
         except PkiError as error:
             raise AnsibleActionFail(str(error)) from error
         result.update(describe(report, store.now, self._task.diff))

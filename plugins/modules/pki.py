@@ -12,8 +12,8 @@ short_description: Issue every CA, certificate and key of a cluster on the contr
 description:
   - Issues what is missing, what is wrong (names, subject, usages, CA, key) and what is within a third of its life of
     its end, in one call.
-  - CAs and keys are never replaced. One that was made once and is gone is an error, since what exists would not trust
-    its successor, or could not be read by it; C(index.json) in O(pki_dir) remembers what was ever made.
+  - CAs and keys are never replaced but by O(rotate). One that was made once and is gone is an error, since what exists
+    would not trust its successor, or could not be read by it; C(index.json) in O(pki_dir) remembers what was ever made.
   - The key of a CA may be kept elsewhere. It is needed only when something has to be issued.
   - All keys are ECDSA P-256. Files are 0600 in folders 0700 (both are put right when they are not) and replaced
     atomically. Two runs at once wait for each other.
@@ -35,7 +35,9 @@ options:
     type: path
     required: true
   cas:
-    description: CAs. The files of one are C(ca/NAME.crt) and C(ca/NAME.key).
+    description:
+      - CAs. The files of one are C(ca/NAME.crt) and C(ca/NAME.key).
+      - C(ca/NAME.crt) may have several; the first one issues, all are trusted.
     type: list
     elements: dict
     required: true
@@ -88,7 +90,7 @@ options:
         elements: str
         default: []
   keys:
-    description: Keys without a certificate, which are made once and never again.
+    description: Keys without a certificate, which are made once and never again but by O(rotate).
     type: list
     elements: dict
     default: []
@@ -100,7 +102,7 @@ options:
       type:
         description:
           - V(pair) is an ECDSA key pair, C(NAME.key) and C(NAME.pub). The public file may have further keys.
-          - V(random) is 32 random bytes in base64, C(NAME).
+          - V(random) is 32 random bytes in base64, C(NAME); of several lines the first one is in use.
         type: str
         choices: [pair, random]
         required: true
@@ -110,6 +112,28 @@ options:
       - Each has to be a self-signed CA for this purpose alone. Whoever trusts a CA lets in all whom it ever certified.
     type: dict
     default: {}
+  rotate:
+    description:
+      - One phase of replacing something while it is in use. Between two phases every host has to be given all files.
+      - A phase that is done already does nothing. How far a rotation is, is read from its files; C(rotations.json) in
+        O(pki_dir) remembers which is the old and which the new one, until V(end).
+    type: dict
+    suboptions:
+      what:
+        description:
+          - V(ca/NAME), V(keys/NAME), or V(certs) for all certificates, which have the phases V(issue) and V(end) alone.
+          - A CA of the user is replaced by the other one that O(user_cas) names then.
+        type: str
+        required: true
+      phase:
+        description:
+          - V(trust) makes a successor, which is trusted (believed, decrypts) beside the one in use.
+          - V(issue) lets the successor issue (sign, encrypt).
+          - V(drop) trusts the successor alone.
+          - V(end) forgets the rotation.
+        type: str
+        choices: [trust, issue, drop, end]
+        required: true
   ca_days:
     description: Life of a new CA in days.
     type: int
@@ -183,6 +207,20 @@ repaired:
       description: What was wrong.
       type: str
   sample: []
+rotated:
+  description: The step of a rotation that was taken in this call.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: What is rotated.
+      type: str
+    step:
+      description: What is different now.
+      type: str
+  sample:
+    - {name: ca/etcd, step: its successor is trusted besides it}
 expires_first:
   description: The certificate or CA that expires first, and in how many days.
   returned: when there is a certificate

@@ -43,10 +43,11 @@ def authority_errors(pki_dir: Path, given: Mapping[str, Any], passphrase: str, n
 def _check(path: Path, key: Path, passphrase: str, now: datetime) -> Iterator[Error]:
     where = str(path)
     try:
-        certificate = x509.load_pem_x509_certificate(path.read_bytes())
+        bundle = x509.load_pem_x509_certificates(path.read_bytes())
     except (OSError, ValueError) as error:
         yield Error(f"it cannot be read as a certificate ({error})", REPLACE, where)
         return
+    certificate = bundle[0]
     begin, end = certificate.not_valid_before_utc, certificate.not_valid_after_utc
     if now > end:
         yield Error(f"this CA expired on {end:%Y-%m-%d}", REPLACE, where)
@@ -56,7 +57,7 @@ def _check(path: Path, key: Path, passphrase: str, now: datetime) -> Iterator[Er
         yield Error("this certificate is not that of a CA (basicConstraints)", REPLACE, where)
     # A key may be kept elsewhere while nothing has to be issued; the pki role says so when it needs it.
     if key.exists():
-        yield from _check_key(key, path, certificate, passphrase)
+        yield from _check_key(key, path, bundle, passphrase)
 
 
 def _is_authority(certificate: x509.Certificate) -> bool:
@@ -66,7 +67,7 @@ def _is_authority(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _check_key(path: Path, of: Path, certificate: x509.Certificate, passphrase: str) -> Iterator[Error]:
+def _check_key(path: Path, of: Path, bundle: list[x509.Certificate], passphrase: str) -> Iterator[Error]:
     data = path.read_bytes()
     encrypted = b"ENCRYPTED" in data
     try:
@@ -77,7 +78,8 @@ def _check_key(path: Path, of: Path, certificate: x509.Certificate, passphrase: 
         else:
             yield Error("it cannot be read as a private key", REPLACE, str(path))
         return
-    if _public(key) != _public(certificate):
+    # Of several the first one, or another while its rotation was interrupted: the pki role puts that right.
+    if _public(key) not in map(_public, bundle):
         yield Error(f"this CA key does not belong to {of.name}", REPLACE, str(path))
 
 

@@ -76,11 +76,21 @@ class Folder:
             raise
         self.lax.pop(name, None)
         if durable:
-            folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            self._sync(path.parent)
+
+    def rename(self, name: str, target: str) -> None:
+        """Put a file in the place of another one, durably."""
+        if self.check:
+            return
+        (self.path / name).replace(self.path / target)
+        self._sync((self.path / target).parent)
+
+    def remove(self, name: str) -> None:
+        """Remove a file, durably."""
+        if self.check:
+            return
+        (self.path / name).unlink()
+        self._sync((self.path / name).parent)
 
     def tighten(self) -> Iterator[tuple[str, str]]:
         """Take from others what they may read, of all that was read; yields name and reason."""
@@ -94,6 +104,13 @@ class Folder:
             if not self.check:
                 path.chmod(0o700 if path.is_dir() else 0o600)
             yield str(path) if name == "." else name, f"others had access to it (mode {mode:04o})"
+
+    def _sync(self, path: Path) -> None:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
     def _folder(self, path: Path) -> None:
         if path.is_dir():

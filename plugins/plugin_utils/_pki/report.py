@@ -11,18 +11,19 @@ from typing import Any
 from cryptography import x509
 
 from .certificate import names_of
-from .store import Issued, Report
+from .desk import Issued, Report
 
 
 def describe(report: Report, now: datetime, diff: bool = False) -> dict[str, Any]:
     """The action's result."""
     result: dict[str, Any] = {
-        "changed": bool(report.issued or report.repaired),
+        "changed": bool(report.issued or report.repaired or report.rotated),
         "issued": [
             {"name": item.name, "reason": item.reason, "not_after": _end(item.new) if item.new else ""}
             for item in report.issued
         ],
         "repaired": [{"name": name, "reason": reason} for name, reason in report.repaired],
+        "rotated": [{"name": name, "step": step} for name, step in report.rotated],
     }
     if report.first:
         end, name = report.first
@@ -32,7 +33,7 @@ def describe(report: Report, now: datetime, diff: bool = False) -> dict[str, Any
     if diff:
         result["diff"] = [_diff(item) for item in report.issued] + [
             {"before_header": name, "after_header": f"{name} ({reason})", "before": f"{reason}\n", "after": ""}
-            for name, reason in report.repaired
+            for name, reason in [*report.repaired, *report.rotated]
         ]
     return result
 

@@ -19,7 +19,9 @@ HOSTS = {"masters": ["m1", "m2"], "workers": ["w1"], "outside": ["o1"]}
 CONFIRM = "will be lost; if you mean it, set it to the name of the cluster, production"
 
 
-def play(folder: Path, name: str, *variables: str, hosts: dict[str, list[str]] | None = None) -> tuple[int, str]:
+def play(
+    folder: Path, name: str, *variables: str, hosts: dict[str, list[str]] | None = None, limit: str = "all"
+) -> tuple[int, str]:
     """Exit code and output. A refusal ends with 2; a host that is contacted is unreachable, which ends with 4."""
     link = folder / "ansible_collections" / "selfhosted" / "kubernetes"
     link.parent.mkdir(parents=True)
@@ -33,6 +35,7 @@ def play(folder: Path, name: str, *variables: str, hosts: dict[str, list[str]] |
             *(str(Path(sys.executable).with_name("ansible-playbook")), "-i", str(folder / "hosts.yml")),
             str(CHECKOUT / "playbooks" / f"{name}.yml"),
             *(word for variable in variables for word in ("-e", variable)),
+            *(("--limit", limit) if limit != "all" else ()),
         ],
         env={**environment, "ANSIBLE_COLLECTIONS_PATH": str(folder), "ANSIBLE_NOCOLOR": "1", "COLUMNS": "400"},
         capture_output=True,
@@ -105,3 +108,34 @@ def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:
     assert f"{said['counts']['failures']} failure(s) and 0 warning(s), listed above" in output
     others = {(it["area"], *it["hosts"]) for it in said["findings"] if it["area"] != "hosts"}
     assert others == {("etcd", "m1", "m2"), ("API servers", "m1", "m2")}
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        (["rotate_ca=etdc"], ["rotate_ca: there is no etdc; give one of kubernetes, etcd, front-proxy, outside"]),
+        (["rotate_keys=sa"], ["rotate_keys: there is no sa; give one of service-account, encryption"]),
+        (
+            ["rotate_ca=etcd", "rotate_keys=encryption"],
+            ["rotate_ca, rotate_keys: give one of them, and run again for the other"],
+        ),
+        (["rotate_until=issue", "rotate_ca=etcd"], ["rotate_until: it takes trust alone, with rotate_ca"]),
+        (
+            ["rotate_until=trust", "rotate_keys=sa"],
+            ["rotate_until: it takes trust alone, with rotate_ca", "rotate_keys: there is no sa"],
+        ),
+    ],
+)
+def test_rotate_certificates_refuses(tmp_path: Path, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, "rotate_certificates", *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+
+
+def test_rotate_certificates_takes_no_limit(tmp_path: Path) -> None:
+    """A host that does not follow is locked out."""
+    code, output = play(tmp_path, "rotate_certificates", "rotate_ca=etcd", limit="w1")
+    assert code == 2
+    assert "--limit: every host has to follow, or it is locked out; leave it away" in output

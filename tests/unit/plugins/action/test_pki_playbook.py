@@ -117,10 +117,27 @@ def test_diff_shows_names_and_dates_of_old_and_new(tmp_path: Path) -> None:
     assert len([line for line in output.splitlines() if line[1:].startswith("valid until: ")]) == 2
 
 
+def test_one_phase_of_a_rotation(tmp_path: Path) -> None:
+    """What it did is shown, keys are not; the same phase again does nothing."""
+    play(tmp_path, wish())
+    variables = {**wish(), "pki_rotate": {"what": "ca/etcd", "phase": "trust"}}
+    output, result = play(tmp_path, variables, "--diff", "-vvvv")
+    assert result["rotated"] == [{"name": "ca/etcd", "step": "its successor is trusted besides it"}]
+    assert "+++ after: ca/etcd (it will replace the one in use)" in output
+    assert not [secret for secret in secrets(tmp_path / "pki") if secret in output]
+    _, again = play(tmp_path, variables)
+    assert (again["changed"], again["rotated"]) == (False, [])
+
+
 @pytest.mark.parametrize(
     ("change", "error"),
     [
         ({"pki_certificate_days": 400}, "pki_certificate_days is 400: set it to 1 to 365"),
+        (
+            {"pki_rotate": {"what": "ca/etcd", "phase": "swap"}},
+            "value of phase must be one of: trust, issue, drop, end",
+        ),
+        ({"pki_rotate": {"what": "ca/etdc", "phase": "trust"}}, "there is no `ca/etdc` to rotate, only certs, ca/etcd"),
         ({"pki_user_cas": {"etdc": {}}}, "pki_user_cas: no CA is called etdc; there are etcd"),
         ({"pki_user_cas": {"etcd": {"certificate": "/a"}}}, "pki_user_cas.etcd: give the two paths"),
     ],

@@ -20,6 +20,7 @@ from typing import Any
 import pytest
 import yaml
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import RPM_NAMES
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.keys import random_id
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 GOLDEN = CHECKOUT / "tests/unit/plugins/plugin_utils/_cluster/golden"
@@ -69,6 +70,7 @@ for place, host in wish["hosts"].items():
 json.dump(answer, sys.stdout)
 """
 DIGEST = "sha256:" + "0" * 64
+ENCRYPTION_KEYS = ["<keys/encryption-key>", "<keys/encryption-key of tomorrow>"]
 Component = dict[str, Any]
 Rendered = dict[str, dict[str, Any]]
 
@@ -88,6 +90,8 @@ def issue(folder: Path, wanted: dict[str, Any]) -> None:
     for name in names:
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(f"<{name}>", encoding="ascii")
+    # As in the middle of its rotation.
+    (folder / "keys/encryption-key").write_text("\n".join(ENCRYPTION_KEYS), encoding="ascii")
 
 
 @pytest.fixture(scope="module")
@@ -150,6 +154,14 @@ def commands(unit: str) -> list[list[str]]:
     """What a unit executes, as words, after joining lines as systemd does."""
     lines = re.sub(r"\\\n\s*", " ", unit).splitlines()
     return [shlex.split(line.split("=", 1)[1]) for line in lines if re.match(r"Exec\w+=", line)]
+
+
+def test_each_encryption_key_has_a_name_of_its_own(rendered: Rendered) -> None:
+    """The same in the configuration and for the pki action, which says in rotations.json which is which."""
+    (text,) = (text for _, file, text in files_of(rendered["ha/m1"]) if file["dest"].endswith("/encryption.yaml"))
+    providers = yaml.safe_load(text)["resources"][0]["providers"]
+    names = [{"name": random_id(key.encode()), "secret": key} for key in ENCRYPTION_KEYS]
+    assert providers == [{"secretbox": {"keys": names}}, {"identity": {}}]
 
 
 @pytest.mark.parametrize("place", PLACES)

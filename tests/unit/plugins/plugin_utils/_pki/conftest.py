@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import Wanted
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Report, Store
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.desk import Report
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Store
 
 NOW = datetime(2026, 11, 23, 12, 0, 0, tzinfo=UTC)
 CAS = [{"name": "kubernetes", "cn": "kubernetes-ca"}, {"name": "etcd", "cn": "etcd-ca"}]
@@ -55,12 +56,13 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(folder: Path, wanted: dict[str, Any]) -> Callable[..., Report]:
-    """One run with what is wanted, at a time, perhaps with a passphrase or in check mode."""
+    """One run with what is wanted, at a time, perhaps with a passphrase, in check mode, or a phase of a rotation."""
 
-    def once(at: datetime = NOW, passphrase: str = "", check: bool = False) -> Report:
+    def once(at: datetime = NOW, passphrase: str = "", check: bool = False, rotate: str = "") -> Report:
         certificates = [Wanted.of(item) for item in wanted["certificates"]]
         store = Store(str(folder), passphrase, check, clock=lambda: at)
-        return store.run(wanted["cas"], certificates, wanted["keys"], wanted["days"])
+        asked = dict(zip(("what", "phase"), rotate.split(), strict=True)) if rotate else None
+        return store.run(wanted["cas"], certificates, wanted["keys"], wanted["days"], asked)
 
     return once
 

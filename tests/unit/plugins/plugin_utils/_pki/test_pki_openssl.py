@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Report
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.desk import Report
 
 Run = Callable[..., Report]
 OWN_CA = """

@@ -17,8 +17,9 @@ from typing import Any
 import pytest
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki import certificate as x
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import PkiError, Wanted
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.desk import Report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.folder import Folder
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Report, Store
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.store import Store
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -473,7 +474,10 @@ def test_a_users_ca_does_not_silently_replace_the_one_in_use(
     run()
     crt, key = authority(tmp_path, now)
     wanted["cas"][1] |= {"certificate": str(crt), "key": str(key)}
-    with pytest.raises(PkiError, match="is not the CA that this cluster was made with"):
+    with pytest.raises(
+        PkiError,
+        match=r"is not the CA in use, .* name that one .* or run playbooks/rotate_certificates.yml with rotate_ca=etcd",
+    ):
         run()
 
 
