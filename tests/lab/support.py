@@ -213,9 +213,9 @@ class Run:
     figures: dict[str, Any]
 
 
-def playbook(name: str, *variables: str) -> tuple[int, str]:
+def playbook(name: str, *variables: str, limit: str = "") -> tuple[int, str]:
     """Run a playbook on the lab; exit code and output, in one line."""
-    extra = [word for variable in variables for word in ("-e", variable)]
+    extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
     done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
