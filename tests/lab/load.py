@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Users of a cluster while something is done to it: one writes to the API, one asks a Service; what they saw is kept."""
+"""Users of a cluster while something is done to it: one writes to the API, one asks a Service; what they saw."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from .support import AGNHOST, WORKERS, Lab, wait_until
 PROGRAMS = Path(__file__).parent / "programs"
 FOLDER = "/var/tmp/lab-load"
 USER = "lab-writer"
+USERS = ("writer", "client")
 LABELS = {"app": "web"}
 POD: dict[str, Any] = {
     "terminationGracePeriodSeconds": 5,
@@ -98,12 +99,12 @@ class Answers:
 
 
 class Load:
-    """Both users at work, on one worker each."""
+    """Both users at work, on one worker."""
 
-    def __init__(self, lab: Lab, namespace: str, writer_on: str, client_on: str) -> None:
+    def __init__(self, lab: Lab, namespace: str, place: str) -> None:
         self.lab = lab
         self.namespace = namespace
-        self.places = {"writer": writer_on, "client": client_on}
+        self.place = place
 
     def start(self) -> None:
         """Prepare what they use, start them, wait until both got an answer."""
@@ -118,15 +119,17 @@ class Load:
         address = lab.get(f"service web --namespace={namespace}")["spec"]["clusterIP"]
         self._run("writer", f"{namespace} {FOLDER}/token", token)
         self._run("client", address, "")
-        for name in self.places:
+        for name in USERS:
             wait_until(partial(self._answered, name), 30, f"{name} gets an answer")
 
     def _answered(self, name: str) -> bool:
         return self.answers(name).acknowledged != set()
 
     def _run(self, name: str, arguments: str, token: str) -> None:
-        place, source = self.places[name], (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
-        self.lab.run(place, f"install -d -m 0700 {FOLDER} && printf '%%s' %s >{FOLDER}/token", token)
+        place, source = self.place, (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
+        self.lab.run(place, f"install -d -m 0700 {FOLDER} && rm -f {FOLDER}/{name}.*")
+        if token:
+            self.lab.run(place, f"printf '%%s' %s >{FOLDER}/token", token)
         self.lab.run(place, f"printf '%%s' %s >{FOLDER}/{name}.py", source)
         self.lab.run(
             place,
@@ -136,12 +139,11 @@ class Load:
 
     def stop(self) -> None:
         """End them; what they saw stays."""
-        for name, place in self.places.items():
-            self.lab.run(place, f"systemctl stop lab-{name}")
+        self.lab.run(self.place, "systemctl stop lab-writer lab-client")
 
     def answers(self, name: str) -> Answers:
         """So far."""
-        return Answers.of(self.lab.run(self.places[name], f"cat {FOLDER}/{name}.out"))
+        return Answers.of(self.lab.run(self.place, f"cat {FOLDER}/{name}.out"))
 
     def lost(self) -> set[int]:
         """Writes that were acknowledged and are not there."""
@@ -153,7 +155,7 @@ class Load:
 @contextmanager
 def load(lab: Lab, namespace: str) -> Iterator[Load]:
     """Users at work for as long as the block runs."""
-    users = Load(lab, namespace, WORKERS[0], WORKERS[-1])
+    users = Load(lab, namespace, WORKERS[0])
     users.start()
     try:
         yield users

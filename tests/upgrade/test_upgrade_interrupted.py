@@ -5,22 +5,17 @@
 
 from __future__ import annotations
 
-import os
 import random
-import signal
-import subprocess
 from pathlib import Path
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
-    ENVIRONMENT,
-    INVENTORY,
     MACHINES,
     MASTERS,
     NODES,
-    ROOT,
     VERSION,
     Lab,
+    killed,
     playbook,
     site,
     wait_until,
@@ -58,13 +53,7 @@ def test_a_budget_stops_it_and_the_rest_goes_on(lab: Lab, namespace: str) -> Non
 def test_killed_somewhere(lab: Lab, time_of_death: int) -> None:
     """SIGKILL of the whole run; the cluster serves, and the next test's upgrade completes it."""
     seconds = random.uniform(5, 40)
-    print(f"\nkill {time_of_death}: after {seconds:.1f} s")  # noqa: T201
-    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/upgrade.yml")]
-    with subprocess.Popen(argv, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.DEVNULL, start_new_session=True) as run:
-        try:
-            run.wait(seconds)
-        except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
+    print(f"\nrun {time_of_death}: {killed('upgrade', seconds)}")  # noqa: T201
     wait_until(lambda: lab.try_kubectl("get --raw=/readyz").rc == 0, 30, "the API answers")
 
 
