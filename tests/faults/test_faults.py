@@ -56,6 +56,9 @@ umount /var/lib/etcd
 rmdir /var/lib/etcd
 mv /var/lib/etcd.disk /var/lib/etcd
 systemctl start etcd"""
+FILL = """for number in $(seq 100); do
+    head --bytes=1000000 /dev/zero | tr '\\0' x | timeout 5 etcdctl put /lab-fill/$number >/dev/null || break
+done"""
 NO_SPACE = "journalctl --unit=etcd --since=-60s --no-pager | grep --ignore-case --quiet 'no space left'"
 
 
@@ -161,7 +164,10 @@ def rows() -> Iterator[list[Row]]:
 
 def whole(lab: Lab) -> bool:
     """Every API server and member of etcd answers, every node is ready by a young heartbeat."""
-    health = lab[MASTERS[0]].run("etcdctl endpoint health")
+    try:
+        health = lab[MASTERS[0]].run("etcdctl endpoint health")
+    except RuntimeError:  # The machine does not answer ssh yet.
+        return False
     if f"{health.stdout}{health.stderr}".count(" is healthy") != len(MASTERS):
         return False
     for master in MASTERS:
@@ -261,6 +267,8 @@ def test_disk_of_a_member_is_full(lab: Lab, users: Load, rows: list[Row]) -> Non
         wait_until(partial(whole, lab), RECOVERS, "the cluster is whole on a small disk")
         began = time.time()
         lab[host].run("dd if=/dev/zero of=/var/lib/etcd/filler bs=1M")
+        # etcd has room of its own in its files; when that is used up, it needs more of the disk.
+        lab[host].run(FILL)
         wait_until(lambda: lab[host].run(NO_SPACE).rc == 0, 90, "etcd notices")
         time.sleep(5)
         lab.run(host, "rm /var/lib/etcd/filler")
@@ -271,6 +279,7 @@ def test_disk_of_a_member_is_full(lab: Lab, users: Load, rows: list[Row]) -> Non
         lab[host].run("rm -f /var/lib/etcd/filler")
         lab.run(host, BACK_TO_DISK)
     wait_until(partial(whole, lab), RECOVERS, "the cluster is whole on its old disk")
+    lab.run(host, "etcdctl del --prefix /lab-fill/")
     row = Row.of("disk of etcd's leader full", host, users, began, healed)
     rows.append(row)
     assert row.write_gap <= LOST_MASTER

@@ -147,9 +147,10 @@ class Load:
 
     def lost(self) -> set[int]:
         """Writes that were acknowledged and are not there."""
+        acknowledged = self.answers("writer").acknowledged  # First: the writer goes on.
         output = self.lab.kubectl(f"get configmaps --namespace={self.namespace} --output=name")
         kept = {int(name.rpartition("-")[2]) for name in output.split() if "/write-" in name}
-        return self.answers("writer").acknowledged - kept
+        return acknowledged - kept
 
 
 @contextmanager
