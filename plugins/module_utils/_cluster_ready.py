@@ -38,7 +38,7 @@ def _node(name: str, node: dict[str, Any] | None, version: str) -> str:
     if ready.get("status") != "True":
         return f"node {name} is not ready: {ready.get('message', 'its kubelet has not reported yet')}"
     found = node["status"]["nodeInfo"]["kubeletVersion"]
-    return "" if found == f"v{version}" else f"node {name} runs kubelet {found}, wanted v{version}"
+    return "" if version in ("", found[1:]) else f"node {name} runs kubelet {found}, wanted v{version}"
 
 
 def _deployment(name: str, deployment: dict[str, Any] | None, pods: list[dict[str, Any]]) -> str:

@@ -72,6 +72,12 @@ nodes:
   elements: str
   returned: success
   sample: [m1, w1]
+node_components:
+  description: Roles that run pods, which an upgrade applies when all control planes are done
+  type: list
+  elements: str
+  returned: success
+  sample: [containerd, kubelet, kube_proxy, overlay, addons]
 endpoint:
   description: Where clients outside the nodes find the API
   type: dict

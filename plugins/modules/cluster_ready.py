@@ -24,9 +24,9 @@ options:
     elements: str
     required: true
   version:
-    description: Version that their kubelets must have, without the leading v.
+    description: Version that their kubelets must have, without the leading v; empty for any.
     type: str
-    required: true
+    default: ""
   deployments:
     description: Deployments as NAMESPACE/NAME whose pods must all be available.
     type: list
@@ -80,7 +80,7 @@ def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "nodes": {"type": "list", "elements": "str", "required": True},
-            "version": {"type": "str", "required": True},
+            "version": {"type": "str", "default": ""},
             "deployments": {"type": "list", "elements": "str", "default": []},
             "apiservices": {"type": "list", "elements": "str", "default": []},
             "timeout_seconds": {"type": "int", "default": 180},

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import signal
 import subprocess
 import time
 from collections.abc import Callable
@@ -190,6 +191,20 @@ def wait_until(works: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
+def docker(*arguments: str) -> None:
+    """The machine's power switch."""
+    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+
+
+def leader(lab: Lab) -> str:
+    """The master whose etcd leads: the one that is missed most."""
+    for line in lab.run(MASTERS[0], "etcdctl endpoint status").splitlines():
+        fields = line.split(", ")
+        if "true" in fields:
+            return next(master for master in MASTERS if f"//{address(master)}:" in fields[0])
+    raise AssertionError("etcd has no leader")
+
+
 def watch(lab: Lab, name: str, seconds: int, url: str = "https://127.0.0.1:7443/readyz") -> float:
     """Ask the API twice a second, by default by the machine's load balancer: the longest time without an answer."""
     script = f"""
@@ -213,9 +228,9 @@ class Run:
     figures: dict[str, Any]
 
 
-def playbook(name: str, *variables: str) -> tuple[int, str]:
+def playbook(name: str, *variables: str, limit: str = "") -> tuple[int, str]:
     """Run a playbook on the lab; exit code and output, in one line."""
-    extra = [word for variable in variables for word in ("-e", variable)]
+    extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
     done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
@@ -244,6 +259,23 @@ def check(work: Path) -> Check:
     said = json.loads(file.read_text(encoding="utf-8"))
     findings = [(it["level"], it["area"], tuple(it["hosts"]), it["what"]) for it in said["findings"]]
     return Check(done.returncode, done.stdout + done.stderr, findings, {area["name"]: area for area in said["areas"]})
+
+
+def killed(name: str, seconds: float) -> str:
+    """Run a playbook on the lab and kill it after a time, with all its processes; says how it ended, and where."""
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml")]
+    with subprocess.Popen(
+        argv, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as run:
+        try:
+            output, _error = run.communicate(timeout=seconds)
+            end = f"it had ended with {run.returncode}"
+        except subprocess.TimeoutExpired:
+            os.killpg(run.pid, signal.SIGKILL)
+            output, _error = run.communicate()
+            end = f"killed after {seconds:.1f} s"
+    tasks = re.findall(r"^TASK \[(.*?)\]", output, re.MULTILINE)
+    return f"{end} in: {tasks[-1] if tasks else 'no task yet'}"
 
 
 def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -19,6 +18,8 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     address,
     agnhost,
     check,
+    docker,
+    leader,
     wait_until,
     watch,
 )
@@ -29,20 +30,6 @@ GAP_SECONDS = 10
 POD_SECONDS = 60
 REJOIN_SECONDS = 90
 WATCH_SECONDS = 25
-
-
-def docker(*arguments: str) -> None:
-    """The machine's power switch."""
-    subprocess.run(["docker", *arguments], check=True, capture_output=True)
-
-
-def leader(lab: Lab) -> str:
-    """The master whose etcd leads: the one that is missed most."""
-    for line in lab.run(MASTERS[0], "etcdctl endpoint status").splitlines():
-        fields = line.split(", ")
-        if "true" in fields:
-            return next(master for master in MASTERS if f"//{address(master)}:" in fields[0])
-    raise AssertionError("etcd has no leader")
 
 
 @pytest.mark.parametrize("how", ["stop", "kill"])

@@ -34,6 +34,8 @@ COMPONENTS = (
     ("addons", ("masters",)),
     ("admin", ("masters", "outside")),
 )
+# What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
+NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin")
 
@@ -70,6 +72,7 @@ class Derived:
     kubernetes_version: str
     groups: dict[str, list[str]]
     nodes: list[str]
+    node_components: list[str]
     endpoint: dict[str, Any]
     local_endpoint: str
     vip: str
@@ -102,6 +105,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             kubernetes_version=settings.kubernetes_version,
             groups={group: list(inventory.groups[group]) for group in GROUPS},
             nodes=inventory.nodes,
+            node_components=list(NODE_COMPONENTS),
             endpoint={"host": api[0], "port": api[1], "url": f"https://{api[0]}:{api[1]}"},
             local_endpoint=LOCAL_ENDPOINT,
             vip=settings.vip,

@@ -55,6 +55,7 @@ class Settings:
     host_networks: list[str]
     endpoint: str
     vip: str
+    upgrade: bool = False
 
 
 @dataclass(frozen=True)

@@ -23,6 +23,7 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     networks.pod_network,
     networks.public_addresses,
     versions.supported,
+    versions.needs_masters,
     hosts.clocks_agree,
 )
 # What it says about each host.
@@ -44,6 +45,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     hosts.clock,
     ports.ports_free,
     versions.no_skip,
+    versions.needs_upgrade,
 )
 
 

@@ -47,6 +47,26 @@ def no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
             yield Error(f"{component} {installed} runs, {wanted} skips a minor version", fix, VARIABLE)
 
 
+def needs_upgrade(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Another version needs order and draining, which upgrade.yml sees to; a site run changes all nodes at once."""
+    wanted = cluster.settings.kubernetes_version
+    installed = [str(host.facts["versions"].get(component) or wanted) for component in BEHIND]
+    other = next((version for version in installed if version.removeprefix("v") != wanted), None)
+    if other and not cluster.settings.upgrade and not any(no_skip(host, cluster)):
+        fix = f"run upgrade.yml, or set it to {other.removeprefix('v')}"
+        yield Error(f"Kubernetes {other} runs, {wanted} is asked for", fix, VARIABLE)
+
+
+def needs_masters(cluster: Inventory) -> Iterator[Error]:
+    """No kubelet may be newer than an API server, so an upgrade of nodes has to see all of them."""
+    if cluster.settings.upgrade:
+        present = {host.name for host in cluster.answered()}
+        for name in cluster.groups["masters"]:
+            if name not in present and not cluster.hosts[name].facts:
+                fix = "let --limit name the masters, too: they are upgraded before any node"
+                yield Error("it is a master that this upgrade leaves out", fix, host=name)
+
+
 def _next(running: tuple[int, int], supported_versions: list[str]) -> str:
     """The newest version of the following minor, as far as we know it."""
     following = (running[0], running[1] + 1)
