@@ -9,6 +9,12 @@ import sys
 import tempfile
 from pathlib import Path
 
+from hypothesis import settings
+
+# How long an example takes says what else the machine does.
+settings.register_profile("any-machine", deadline=None)
+settings.load_profile("any-machine")
+
 CHECKOUT = Path(__file__).resolve().parents[2]
 COLLECTIONS = Path(tempfile.mkdtemp(prefix="collections-"))
 (COLLECTIONS / "ansible_collections" / "selfhosted").mkdir(parents=True)

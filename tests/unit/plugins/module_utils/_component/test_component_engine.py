@@ -430,7 +430,7 @@ def drift(world: World, what: str) -> None:
                 path.write_text("other" if what == "edit" else path.read_text())
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(wishes(), wishes())
 def test_check_mode_predicts_apply_from_anywhere_to_anywhere(
     world: World, one: dict[str, Any], two: dict[str, Any]

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import subprocess
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -93,12 +94,22 @@ def test_what_the_compiler_is_asked(build: Build, tmp_path: Path, monkeypatch: p
     ]
 
 
+def waits(pid: int) -> bool:
+    """Whether all threads of a process sleep: it has begun, and has nothing to do."""
+    stats = [path.read_text(encoding="ascii") for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return all(stat.rpartition(")")[2].split()[0] == "S" for stat in stats)
+
+
 @needs_go
 def test_the_program_holds_on_and_ends(build: Build) -> None:
     """What a build gives is what was meant."""
     with subprocess.Popen([build(pause())]) as process:
         with pytest.raises(subprocess.TimeoutExpired):
             process.wait(0.2)
+        deadline = time.monotonic() + 30
+        while not waits(process.pid):  # A busy machine has not come that far yet.
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
         process.terminate()
         assert process.wait(5) == 0
 
