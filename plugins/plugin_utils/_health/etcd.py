@@ -54,7 +54,7 @@ def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
         what = (
             f"no leader: nothing can be written; {voters // 2 + 1} of {voters} members have to run and reach each other"
         )
-        area.fail(lost, what, "start the members that are missing; are they lost for good: recover_quorum.yml")
+        area.fail(lost, what, "start the members that are missing")
     elif lost:
         area.fail(lost, "the member does not see the leader", "on {hosts}: journalctl -u etcd -n 50")
 
@@ -62,7 +62,7 @@ def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
 def _members(area: Area, seen: Seen, members: list[dict[str, Any]]) -> None:
     wanted, found = seen.group("etcd"), {member.get("name", "") for member in members}
     for name in [name for name in wanted if name not in found]:
-        area.fail(name, "is in the inventory, but no member of etcd", "replace_etcd_member.yml, or take it out of etcd")
+        area.fail(name, "is in the inventory, but no member of etcd", "take it out of group etcd")
     for member in members:
         identity, name = f"{member['ID']:x}", member.get("name") or ", ".join(member.get("peerURLs", []))
         if not member.get("name"):
@@ -85,7 +85,7 @@ def _alarms(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
         if "NOSPACE" in text:
             area.fail(host, "alarm NOSPACE: its database is full, the cluster takes no writes", QUOTA_PAGE)
         elif "CORRUPT" in text:
-            todo = "on {hosts}: systemctl stop etcd; then replace_etcd_member.yml"
+            todo = "on {hosts}: systemctl stop etcd; the other members go on without it"
             area.fail(host, "alarm CORRUPT: its data differs from that of the others", todo)
         else:
             area.fail(host, f"says: {text}", "on {hosts}: journalctl -u etcd -n 50")
