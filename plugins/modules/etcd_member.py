@@ -44,24 +44,9 @@ members:
   elements: str
 """
 
-import json
-from typing import Any
-
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import members_of, refusal
-
-ETCDCTL = ["/usr/local/bin/etcdctl", "--write-out=json"]
-
-
-def ask(module: AnsibleModule, *arguments: str) -> Any:
-    """What etcdctl answers, as a document."""
-    code, output, error = module.run_command([*ETCDCTL, *arguments])
-    try:
-        return json.loads(output)
-    except ValueError:
-        module.fail_json(
-            msg=f"`etcdctl {' '.join(arguments)}` failed with exit code {code}: {(error or output).strip()}"
-        )
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcdctl import ETCDCTL, ask
 
 
 def main() -> None:
@@ -74,13 +59,15 @@ def main() -> None:
         supports_check_mode=True,
     )
     name = module.params["name"]
-    members = members_of(ask(module, "member", "list"), ask(module, "endpoint", "health", "--cluster"))
+    members = members_of(
+        ask(module, ETCDCTL, "member", "list"), ask(module, ETCDCTL, "endpoint", "health", "--cluster")
+    )
     rest = [member.name for member in members if member.name != name]
     for going in [member for member in members if member.name == name]:
         if reason := refusal(members, going):
             module.fail_json(msg=reason)
         if not module.check_mode:
-            ask(module, "member", "remove", going.identity)
+            ask(module, ETCDCTL, "member", "remove", going.identity)
     module.exit_json(changed=len(rest) < len(members), members=rest)
 
 

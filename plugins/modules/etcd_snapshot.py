@@ -39,25 +39,11 @@ snapshot:
   sample: {hash: 3041261537, revision: 1203, totalKey: 702, totalSize: 3862528, version: 3.7.0}
 """
 
-import json
-import os
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
-
-ETCDCTL = "/usr/local/bin/etcdctl"
-ETCDUTL = "/usr/local/bin/etcdutl"
-
-
-def document(module: AnsibleModule, *argv: str) -> Any:
-    """What a command answers in JSON."""
-    code, output, error = module.run_command([*argv, "--write-out=json"])
-    try:
-        return json.loads(output)
-    except ValueError:
-        name = " ".join([os.path.basename(argv[0]), *argv[1:]])
-        module.fail_json(msg=f"`{name}` failed with exit code {code}: {(error or output).strip()}")
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcdctl import ETCDCTL, ETCDUTL, ask
 
 
 def save(module: AnsibleModule, dest: Path) -> Any:
@@ -71,7 +57,7 @@ def save(module: AnsibleModule, dest: Path) -> Any:
         )
         if code:
             module.fail_json(msg=f"etcd gave no snapshot: {(error or output).strip()}")
-        status = document(module, ETCDUTL, "snapshot", "status", str(part))
+        status = ask(module, ETCDUTL, "snapshot", "status", str(part))
         part.chmod(0o600)
         part.replace(dest)
     finally:
@@ -83,7 +69,7 @@ def save(module: AnsibleModule, dest: Path) -> Any:
 def main() -> None:
     """Ask, save, verify."""
     module = AnsibleModule(argument_spec={"dest": {"type": "path", "required": True}}, supports_check_mode=True)
-    health = document(module, ETCDCTL, "endpoint", "health", "--cluster")
+    health = ask(module, ETCDCTL, "endpoint", "health", "--cluster")
     sick = [f"{entry['endpoint']}: {entry.get('error', 'not healthy')}" for entry in health if not entry.get("health")]
     if sick:
         module.fail_json(msg=f"not every member of etcd is healthy; repair that first: {'; '.join(sick)}")

@@ -60,9 +60,8 @@ def needs_upgrade(host: Host, cluster: Inventory) -> Iterator[Error]:
 def needs_masters(cluster: Inventory) -> Iterator[Error]:
     """No kubelet may be newer than an API server, so an upgrade of nodes has to see all of them."""
     if cluster.settings.upgrade:
-        present = {host.name for host in cluster.answered()}
         for name in cluster.groups["masters"]:
-            if name not in present and not cluster.hosts[name].facts:
+            if not cluster.hosts[name].facts:
                 fix = "let --limit name the masters, too: they are upgraded before any node"
                 yield Error("it is a master that this upgrade leaves out", fix, host=name)
 
