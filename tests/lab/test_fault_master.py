@@ -76,7 +76,8 @@ def reported(work: Path, victim: str) -> None:
     found = {(area, hosts) for _level, area, hosts, _text in run.findings}
     others = tuple(machine for machine in MACHINES if machine != victim)
     # The node is Ready until its heartbeat has been missing for long enough.
-    assert found - {("nodes", (victim,))} == {("hosts", (victim,)), ("load balancers", others)}, run.output
+    expected = {("hosts", (victim,)), ("etcd", (victim,)), ("load balancers", others)}
+    assert found - {("nodes", (victim,))} == expected, run.output
     assert run.areas["etcd"]["figures"]["answering"] == len(MASTERS) - 1
     assert run.areas["components"]["level"] == "ok"
 

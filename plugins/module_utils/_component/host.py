@@ -177,7 +177,7 @@ class Host:
         """Properties of each unit, in one call."""
         if not names:
             return {}
-        wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload"
+        wanted = "LoadState,ActiveState,SubState,UnitFileState,NeedDaemonReload,NRestarts,ActiveEnterTimestampMonotonic"
         blocks = self.run(["systemctl", "show", "--property", wanted, *names]).strip("\n").split("\n\n")
         parsed = [dict(line.split("=", 1) for line in block.splitlines() if "=" in line) for block in blocks]
         return dict(zip(names, parsed))

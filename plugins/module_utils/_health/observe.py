@@ -21,7 +21,8 @@ from . import cluster, tls
 # One probe, and all of them: they run at the same time, and what has not answered by then is named.
 PROBE_SECONDS = 3.0
 DEADLINE_SECONDS = 7.0
-DISKS = ("/", "/var/lib/etcd", "/var/lib/containerd", "/var/lib/kubelet")
+# Besides the folders of components' data.
+DISKS = ("/", "/var/log")
 
 
 def observe(host: Host) -> dict[str, Any]:
@@ -31,7 +32,7 @@ def observe(host: Host) -> dict[str, Any]:
     asked: dict[str, Callable[[], Any]] = {
         "units": lambda: host.units([record["unit"] for record in records.values() if record.get("unit")]),
         "failed_units": lambda: failed_units(host),
-        "disks": lambda: disks(host),
+        "disks": lambda: disks(host, records),
         "memory": lambda: memory(host),
         "files": lambda: tls.in_files(host, records),
     }
@@ -59,9 +60,13 @@ def observe(host: Host) -> dict[str, Any]:
 
 def recorded(host: Host) -> tuple[dict[str, dict[str, Any]], set[str]]:
     """Each component's record, empty where its first start never ended well; and which were interrupted."""
-    folder = host.path(f"{STATE_DIR}/components")
-    pending = {path.stem for path in folder.glob("*.pending")}
-    names = sorted({*pending, *(path.stem for path in folder.glob("*.json"))})
+    # A folder that may not be read has to be an error: there are components.
+    try:
+        found = sorted(host.path(f"{STATE_DIR}/components").iterdir())
+    except FileNotFoundError:
+        found = []
+    pending = {path.stem for path in found if path.suffix == ".pending"}
+    names = sorted({*pending, *(path.stem for path in found if path.suffix == ".json")})
     return {name: host.load(f"components/{name}.json") or {} for name in names}, pending
 
 
@@ -105,6 +110,8 @@ def components(
             "active": state.get("ActiveState"),
             "sub": state.get("SubState"),
             "enabled": state.get("UnitFileState"),
+            "restarts": int(state.get("NRestarts") or 0),
+            "seconds": time.monotonic() - int(state.get("ActiveEnterTimestampMonotonic") or 0) / 1e6,
             "complaint": told(answers[f"health {name}"]) if asked else "",
         }
     return result
@@ -121,15 +128,17 @@ def failed_units(host: Host) -> list[str]:
     return [line.split()[0] for line in listed.splitlines() if line.strip()]
 
 
-def disks(host: Host) -> list[dict[str, Any]]:
+def disks(host: Host, records: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Each file system that holds one of our paths, by the first of them."""
     found: dict[int, dict[str, Any]] = {}
-    for path in DISKS:
+    data = {path for record in records.values() for path in (record.get("leaves") or {}).get("paths", [])}
+    for path in [*DISKS, *sorted(data)]:
         real = host.path(path)
         if real.exists():
             stat = os.statvfs(real)
             entry = {
                 "path": path,
+                "read_only": bool(stat.f_flag & os.ST_RDONLY),
                 "free_bytes": stat.f_bavail * stat.f_frsize,
                 "used_bytes": (stat.f_blocks - stat.f_bfree) * stat.f_frsize,
                 "free_inodes": stat.f_favail,

@@ -13,28 +13,38 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_rea
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.versions import BEHIND, minor
 
 from . import etcd
-from .model import SITE_THERE, Area, Seen, names, well
+from .model import NOT_ASKED, SITE_THERE, Area, Seen, names, well
 
 DEPLOYMENTS = ["kube-system/coredns", "kube-system/metrics-server"]
 # Conditions of a node that are bad when they are true.
 PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 OF_MASTERS = ("kube-controller-manager", "kube-scheduler")
-UNKNOWN = "not known: no API server answers"
 
 
 def servers(seen: Seen) -> Area:
     """Which checks of /readyz fail, components.py has said; here whether objects can be read."""
     area, answers = Area("API servers"), seen.answers("api")
-    asked = [host for host in seen.group("masters") if host in seen.hosts or host in seen.silent]
+    asked = seen.asked("masters")
     for host, why in seen.errors("api").items():
         if well(seen.hosts[host]["components"]["kube-apiserver"]):
             area.fail(host, f"its API server is ready, but gives no objects: {why}", "on {hosts}: kubectl get nodes")
-    if asked and not answers:
+    for host in [host for host in asked if host in seen.hosts and "api" not in seen.hosts[host]]:
+        area.fail(host, "is a master of the inventory, but has no API server", SITE_THERE)
+    if not asked:
+        return _unknown(area, seen)
+    if not answers:
         what = "no API server answers: nodes, workloads and the kubelets' versions are not known"
         area.fail(tuple(asked), what, "repair etcd first, then on {hosts}: journalctl -u kube-apiserver -n 50")
     ready = [host for host in answers if well(seen.hosts[host]["components"]["kube-apiserver"])]
     area.summary = f"{len(ready)} of {len(asked)} ready"
     area.figures = {"ready": len(ready), "asked": len(asked)}
+    return area
+
+
+def _unknown(area: Area, seen: Seen) -> Area:
+    """What only an API server knows, while none says it."""
+    area.summary = "not known: no API server answers" if seen.asked("masters") else NOT_ASKED
+    area.known = False
     return area
 
 
@@ -53,6 +63,7 @@ def load_balancers(seen: Seen) -> Area:
     total = sum(map(len, answers.values()))
     area.summary = f"{total - len(bad)} of {total} backends up, on {len(answers)} hosts"
     area.figures = {"down": len(bad)}
+    area.known = bool(answers)
     return area
 
 
@@ -60,8 +71,7 @@ def nodes(seen: Seen) -> Area:
     """Every node of the inventory is there and Ready, and no other is."""
     area, api = Area("nodes"), seen.api
     if api is None:
-        area.summary, area.known = UNKNOWN, False
-        return area
+        return _unknown(area, seen)
     found = {item["metadata"]["name"]: item for item in api["objects"] if item["kind"] == "Node"}
     for name in [name for name in seen.nodes if name not in found]:
         area.fail(name, "is in the inventory, but no node", "on {hosts}: journalctl -u kubelet -n 50")
@@ -86,8 +96,7 @@ def workloads(seen: Seen) -> Area:
     """DNS and metrics have their pods, and aggregated APIs answer."""
     area, api = Area("system pods"), seen.api
     if api is None:
-        area.summary, area.known = UNKNOWN, False
-        return area
+        return _unknown(area, seen)
     objects = api["objects"]
     deployments = {f"kube-system/{it['metadata']['name']}": it for it in objects if it["kind"] == "Deployment"}
     for name in sorted({*DEPLOYMENTS, *deployments}):
@@ -108,13 +117,14 @@ def versions(seen: Seen) -> Area:
     """One version of each component, and none newer than the API server it talks to."""
     area = Area("versions")
     running = _running(seen)
+    area.known = bool(running["kubelet"] or running["kube-apiserver"])
     for component, hosts in sorted(running.items()):
         by_version: dict[str, list[str]] = defaultdict(list)
         for host, version in hosts.items():
             by_version[version].append(host)
         if len(by_version) > 1:
             listed = "; ".join(f"{version} on {names(on)}" for version, on in sorted(by_version.items()))
-            area.warn("cluster", f"{component} is mixed: {listed}", "run upgrade.yml, or site.yml, to its end")
+            area.warn("cluster", f"{component} is mixed: {listed}", "run upgrade.yml to its end")
     _skew(area, running)
     kubernetes = sorted({version for component in BEHIND for version in running[component].values()})
     area.summary = f"Kubernetes {', '.join(kubernetes)}" if kubernetes else ""
@@ -123,18 +133,21 @@ def versions(seen: Seen) -> Area:
 
 def _skew(area: Area, running: Mapping[str, dict[str, str]]) -> None:
     """Kubernetes' version skew policy; nodes may talk to any API server, the rest of a master talks to its own."""
-    servers = {host: found for host, version in running["kube-apiserver"].items() if (found := minor(version))}
+    found = running["kube-apiserver"]
+    servers = {host: it for host, version in found.items() if (it := minor(version))}
     for component, host, version in ((name, *it) for name in BEHIND for it in running[name].items()):
-        other = host if component in OF_MASTERS else min(servers, key=servers.__getitem__, default="")
-        own, server = minor(version), servers.get(other)
-        if own is None or server is None:
+        partners = {host} & servers.keys() if component in OF_MASTERS else servers.keys()
+        own = minor(version)
+        if own is None or not partners:
             continue
-        what = f"{component} {version} with the API server {running['kube-apiserver'][other]} of {other}"
+        oldest, newest = (choose(sorted(partners), key=servers.__getitem__) for choose in (min, max))
         ahead = 1 if component == "kube-apiserver" else 0
-        if own > (server[0], server[1] + ahead):
-            area.fail(host, f"{what}: it is too new", "upgrade the masters: upgrade.yml")
-        elif (own[0], own[1] + BEHIND[component]) < server:
-            area.fail(host, f"{what}: it is too old", f"upgrade it: {SITE_THERE}")
+        if own > (servers[oldest][0], servers[oldest][1] + ahead):
+            what = f"{component} {version} is too new for {oldest}, whose API server is {found[oldest]}"
+            area.fail(host, what, "upgrade the masters: upgrade.yml")
+        elif (own[0], own[1] + BEHIND[component]) < servers[newest]:
+            what = f"{component} {version} is too old for {newest}, whose API server is {found[newest]}"
+            area.fail(host, what, "run upgrade.yml to its end")
 
 
 def _running(seen: Seen) -> dict[str, dict[str, str]]:

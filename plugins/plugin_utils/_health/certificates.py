@@ -123,7 +123,8 @@ def _judge_authorities(area: Area, authorities: list[Held], now: datetime) -> No
         days = _days(them[0], now)
         if days < CA_WARNING_DAYS:
             report = area.fail if days < CA_FAILURE_DAYS else area.warn
-            report(hosts, what, "rotate_certificates.yml, with rotate_ca; it takes several steps")
+            name = Path(them[0].place).stem if them[0].host == CONTROL else "…"
+            report(hosts, what, f"rotate_certificates.yml -e rotate_ca={name}: docs/operations/rotate-certificates.md")
 
 
 def _days(it: Held, now: datetime) -> int:

@@ -9,10 +9,11 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from .model import SITE_THERE, Area, Seen, mib, well
+from .model import NOT_ASKED, SITE_THERE, Area, Seen, mib, names, well
 
 QUOTA_PAGE = "docs/operations/etcd-quota.md"
-QUOTA_PERCENT = 60
+# From 95 on etcd's own rules of alerting call it critical.
+QUOTA_WARNING, QUOTA_FAILURE = 60, 95
 # Below that size, space that is free within the file is not worth a defragmentation.
 FRAGMENTED_BYTES, IN_USE_PERCENT = 100 * 2**20, 50
 # A member that is further behind gets a whole snapshot instead of what it missed (etcd's snapshot-catchup-entries).
@@ -28,18 +29,34 @@ def etcd(seen: Seen) -> Area:
         if well(seen.hosts[host]["components"]["etcd"]):
             area.fail(host, f"etcdctl cannot ask its member: {why}", "on {hosts}: etcdctl endpoint status")
     if not answers:
-        if asked := [host for host in seen.group("etcd") if host in seen.hosts or host in seen.silent]:
-            area.summary = "no member answers"
+        asked, area.known = seen.asked("etcd"), False
+        area.summary = "no member answers" if asked else NOT_ASKED
+        if asked:
             area.fail(tuple(asked), "no member of etcd answers", "on {hosts}: systemctl status etcd")
         return area
+    answers = _one_cluster(area, answers)
     statuses = {host: answer["status"] for host, answer in answers.items()}
     members = max((answer["members"] for answer in answers.values()), key=len)
     _leader(area, statuses, members)
+    _spare(area, seen, statuses, members)
     _members(area, seen, members)
     _alarms(area, statuses, members)
     _database(area, statuses)
     _lag(area, statuses)
     return area
+
+
+def _one_cluster(area: Area, answers: Mapping[str, Any]) -> dict[str, Any]:
+    """The answers of the largest cluster: who restored a snapshot alone, or began from nothing, is in another."""
+    clusters: dict[int, dict[str, Any]] = {}
+    for host, answer in answers.items():
+        clusters.setdefault(answer["status"]["header"]["cluster_id"], {})[host] = answer
+    largest = max(clusters.values(), key=len)
+    for host in [host for host in answers if host not in largest]:
+        what = f"its etcd is in another cluster than that of {names(list(largest))}, with other data"
+        todo = "stop etcd where the wrong data is, and keep its /var/lib/etcd; then replace_etcd_member.yml"
+        area.fail(host, what, todo)
+    return largest
 
 
 def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any]]) -> None:
@@ -57,6 +74,16 @@ def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
         area.fail(lost, what, "start the members that are missing")
     elif lost:
         area.fail(lost, "the member does not see the leader", "on {hosts}: journalctl -u etcd -n 50")
+
+
+def _spare(area: Area, seen: Seen, statuses: Mapping[str, Any], members: list[dict[str, Any]]) -> None:
+    """A cluster that works without some of its members, and how many more it can lose."""
+    voters = [member.get("name", "") for member in members if not member.get("isLearner")]
+    quiet = tuple(name for name in seen.asked("etcd") if name in voters and name not in statuses)
+    if quiet and any(status.get("leader") for status in statuses.values()):
+        spare = len(voters) - len(quiet) - (len(voters) // 2 + 1)
+        what = f"its member of etcd does not answer: writes go on until {max(spare, 0) + 1} more is lost"
+        area.warn(quiet, what, "repair the host or its etcd.service; where the data is lost: replace_etcd_member.yml")
 
 
 def _members(area: Area, seen: Seen, members: list[dict[str, Any]]) -> None:
@@ -85,7 +112,7 @@ def _alarms(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
         if "NOSPACE" in text:
             area.fail(host, "alarm NOSPACE: its database is full, the cluster takes no writes", QUOTA_PAGE)
         elif "CORRUPT" in text:
-            todo = "on {hosts}: systemctl stop etcd; the other members go on without it"
+            todo = "on {hosts}: systemctl stop etcd (the others go on without it); then replace_etcd_member.yml"
             area.fail(host, "alarm CORRUPT: its data differs from that of the others", todo)
         else:
             area.fail(host, f"says: {text}", "on {hosts}: journalctl -u etcd -n 50")
@@ -97,8 +124,9 @@ def _database(area: Area, statuses: Mapping[str, Any]) -> None:
         size, used, quota = (int(status.get(key) or 0) for key in ("dbSize", "dbSizeInUse", "dbSizeQuota"))
         percent = 100 * size / quota if quota else 0.0
         fullest = max(fullest, (percent, size, quota))
-        if percent > QUOTA_PERCENT:
-            area.warn(host, f"its database has {mib(size)}, {percent:.0f} % of its quota", QUOTA_PAGE)
+        if percent > QUOTA_WARNING:
+            report = area.fail if percent > QUOTA_FAILURE else area.warn
+            report(host, f"its database has {mib(size)}, {percent:.0f} % of its quota", QUOTA_PAGE)
         elif size > FRAGMENTED_BYTES and 100 * used / size < IN_USE_PERCENT:
             area.warn(host, f"its database has {mib(size)}, of which {mib(used)} are in use", f"{QUOTA_PAGE}: defrag")
     percent, size, quota = fullest
@@ -107,9 +135,12 @@ def _database(area: Area, statuses: Mapping[str, Any]) -> None:
 
 
 def _lag(area: Area, statuses: Mapping[str, Any]) -> None:
-    newest = max(int(status["raftIndex"]) for status in statuses.values())
-    for host, status in statuses.items():
-        behind = max(newest - int(status["raftIndex"]), int(status["raftIndex"]) - int(status["raftAppliedIndex"]))
+    # What is zero is left out of the answer.
+    keys = ("raftIndex", "raftAppliedIndex")
+    indexes = {host: [int(status.get(key, 0)) for key in keys] for host, status in statuses.items()}
+    newest = max(index for index, _applied in indexes.values())
+    for host, (index, applied) in indexes.items():
+        behind = max(newest - index, index - applied)
         if behind > LAG_ENTRIES:
             todo = "on {hosts}: its disk or network is too slow: journalctl -u etcd | grep 'took too long'"
             area.warn(host, f"is {behind} entries behind the others", todo)

@@ -20,17 +20,24 @@ STARTS = ("enabled", "static", "generated", None)
 DISK_WARNING, DISK_FAILURE = 85, 95
 MEMORY_WARNING = 10  # Percent that is left.
 CLOCK_FAILURE_SECONDS = 10.0
+# Started again by systemd so often, and running for no longer than that: it is about to end again.
+LOOP_RESTARTS, LOOP_SECONDS = 3, 600
+GONE = {
+    "etcd": "where it is gone for good: replace_etcd_member.yml",
+    "workers": "where it is gone for good: remove_node.yml with remove_is_gone=true",
+}
 
 
 def hosts(seen: Seen) -> Area:
     """All of them answer."""
     area = Area("hosts", f"{len(seen.hosts)} of {len(seen.hosts) + len(seen.silent)} answer")
+    if not seen.hosts and not seen.silent:
+        what = "there is no host in the groups etcd, masters, workers and outside"
+        area.fail("inventory", what, "ansible-playbook -i INVENTORY … check.yml")
     for name, why in seen.silent.items():
-        area.fail(
-            name,
-            f"does not answer: {why}",
-            "look at its power, console and network; nothing else is known of {hosts}",
-        )
+        look = "ssh to {hosts}; look at power, console and network"
+        gone = next((todo for group, todo in GONE.items() if name in seen.group(group)), "")
+        area.fail(name, f"does not answer: {why}", f"{look}; {gone}" if gone else look)
     area.figures = {"silent": len(seen.silent)}
     return area
 
@@ -66,6 +73,9 @@ def _component(area: Area, host: str, name: str, it: Mapping[str, Any]) -> None:
         area.warn(host, f"{name}: {DRIFT[name]}, or cannot be compared", f"{SITE} --limit masters --check --diff")
     elif it["complaint"]:
         area.fail(host, f"{name}: {' '.join(it['complaint'].split())[:300]}", look)
+    elif it["restarts"] >= LOOP_RESTARTS and it["seconds"] < LOOP_SECONDS:
+        what = f"{name}: {unit} ended and was started again {it['restarts']} times, last {it['seconds']:.0f} s ago"
+        area.warn(host, what, look)
     elif it["enabled"] not in STARTS:
         area.warn(host, f"{name}: {unit} will not start with the host ({it['enabled']})", SITE_THERE)
 
@@ -94,6 +104,9 @@ def disks(seen: Seen) -> Area:
             area.fail(host, f"disks cannot be asked: {why}", "on {hosts}: df; dmesg | tail")
             continue
         for disk in observed["disks"]:
+            if disk["read_only"]:
+                what = f"{disk['path']} can only be read"
+                area.fail(host, what, f"on {{hosts}}: dmesg | tail; then mount -o remount,rw {disk['path']}, or fsck")
             for kind in ("bytes", "inodes"):
                 total = disk[f"used_{kind}"] + disk[f"free_{kind}"]
                 percent = 100 * disk[f"used_{kind}"] / total if total else 0.0

@@ -12,6 +12,7 @@ from typing import Any
 FAILURE, WARNING = "failure", "warning"
 SITE = "ansible-playbook … site.yml"
 SITE_THERE = f"{SITE} --limit {{hosts}}"
+NOT_ASKED = "not asked"
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,10 @@ class Seen:
         """Hosts of a group; etcd's are the masters unless it has its own."""
         found = list(self.groups.get(name, []))
         return self.group("masters") if name == "etcd" and not found else found
+
+    def asked(self, name: str) -> list[str]:
+        """Hosts of a group that this run has asked, whether they answered or not."""
+        return [host for host in self.group(name) if host in self.hosts or host in self.silent]
 
     @property
     def nodes(self) -> list[str]:

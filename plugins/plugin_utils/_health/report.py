@@ -5,9 +5,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +22,33 @@ WORDS = {FAILURE: "FAIL", WARNING: "warn", "ok": "ok", "unknown": "?"}
 
 def judge(seen: Seen, pki_dir: Path | None, now: datetime) -> list[Area]:
     """Every area; what is closest to the ground first, since it explains what is above it."""
-    areas = [
-        *(part(seen) for part in (hosts.hosts, hosts.components, etcd, api.servers, api.load_balancers, api.nodes)),
-        *(part(seen) for part in (api.workloads, api.versions)),
-        certificates(seen, pki_dir, now),
-        *(part(seen) for part in (hosts.units, hosts.disks, hosts.memory, hosts.clocks)),
-    ]
+    parts: dict[str, Callable[[Seen], Area]] = {
+        "hosts": hosts.hosts,
+        "components": hosts.components,
+        "etcd": etcd,
+        "API servers": api.servers,
+        "load balancers": api.load_balancers,
+        "nodes": api.nodes,
+        "system pods": api.workloads,
+        "versions": api.versions,
+        "certificates": partial(certificates, pki_dir=pki_dir, now=now),
+        "other units": hosts.units,
+        "disks": hosts.disks,
+        "memory": hosts.memory,
+        "clocks": hosts.clocks,
+    }
+    areas = [_judged(name, part, seen) for name, part in parts.items()]
     return [replace(area, findings=merged(area.findings), known=area.known and bool(seen.hosts)) for area in areas]
+
+
+def _judged(name: str, part: Callable[[Seen], Area], seen: Seen) -> Area:
+    """An answer that nobody thought of leaves one area without a judgement, and the others as they are."""
+    try:
+        return part(seen)
+    except Exception as problem:  # noqa: BLE001  (whatever it is, the other areas are still wanted)
+        area = Area(name, "cannot be judged", known=False)
+        area.fail("control node", f"an answer is not understood: {type(problem).__name__}: {problem}", "report it")
+        return area
 
 
 def merged(findings: list[Finding]) -> list[Finding]:

@@ -110,6 +110,22 @@ def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:
     assert others == {("etcd", "m1", "m2"), ("API servers", "m1", "m2")}
 
 
+def test_check_of_no_host_is_a_failure(tmp_path: Path) -> None:
+    """A mistyped group or inventory must not look like a cluster that is well."""
+    code, output = play(tmp_path, "check", hosts={"master": ["m1"], "workers": []})
+    assert code == 2
+    assert "FAIL hosts: inventory: there is no host in the groups etcd, masters, workers and outside" in output
+    assert "1 failure(s) and 0 warning(s), listed above" in output
+
+
+def test_check_leaves_other_machines_alone(tmp_path: Path) -> None:
+    """They have no components, and are none of our business."""
+    code, output = play(tmp_path, "check", hosts={"workers": ["w1"], "printers": ["p1"]})
+    assert code == 2
+    assert "hosts 0 of 1 answer" in output
+    assert "p1" not in output
+
+
 @pytest.mark.parametrize(
     ("variables", "errors"),
     [
