@@ -79,7 +79,7 @@ def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
 def _spare(area: Area, seen: Seen, statuses: Mapping[str, Any], members: list[dict[str, Any]]) -> None:
     """A cluster that works without some of its members, and how many more it can lose."""
     voters = [member.get("name", "") for member in members if not member.get("isLearner")]
-    quiet = tuple(name for name in seen.asked("etcd") if name in voters and name not in statuses)
+    quiet = tuple(name for name in seen.asked("etcd") if name in voters and name not in seen.answers("etcd"))
     if quiet and any(status.get("leader") for status in statuses.values()):
         spare = len(voters) - len(quiet) - (len(voters) // 2 + 1)
         what = f"its member of etcd does not answer: writes go on until {max(spare, 0) + 1} more is lost"

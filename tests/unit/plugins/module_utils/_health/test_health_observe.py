@@ -76,6 +76,38 @@ def test_a_host_by_its_records(tmp_path: Path) -> None:
     assert abs(said["clock"]["host"] - time.time()) < 5
 
 
+def test_restarts_of_a_unit(tmp_path: Path) -> None:
+    """How often systemd did, and for how long it has been running since."""
+    started = int((time.monotonic() - 12) * 1e6)
+    shown = SHOWN.format("active", "running") + f"NRestarts=7\nActiveEnterTimestampMonotonic={started}\n"
+    host = Told(tmp_path, show=shown)
+    host.record("toy", unit="toy.service")
+    toy = observe.observe(host)["components"]["toy"]
+    assert toy["restarts"] == 7
+    assert 12 <= toy["seconds"] < 20
+
+
+def test_disks_of_components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where their records say that data lies; folders of one file system are one entry, and what is not there is none."""
+    host = Told(tmp_path)
+    records = {"toy": {"leaves": {"paths": ["/data", "/gone", "/var/lib/toy*"]}}, "begun": {}}
+    (tmp_path / "data").mkdir()
+    assert [disk["path"] for disk in observe.disks(host, records)] == ["/"]
+    monkeypatch.setattr(observe, "DISKS", ())
+    found = observe.disks(host, records)
+    assert [(disk["path"], disk["read_only"]) for disk in found] == [("/data", False)]
+
+
+def test_records_that_cannot_be_listed(tmp_path: Path) -> None:
+    """It is no host without components."""
+    host = Told(tmp_path)
+    path = host.path(f"{STATE_DIR}/components")
+    path.parent.mkdir(parents=True)
+    path.write_text("no folder")
+    with pytest.raises(NotADirectoryError):
+        observe.observe(host)
+
+
 def test_a_host_without_anything(tmp_path: Path) -> None:
     """No record, no folder."""
     assert observe.observe(Told(tmp_path))["components"] == {}
