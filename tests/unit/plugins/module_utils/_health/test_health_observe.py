@@ -88,7 +88,7 @@ def test_restarts_of_a_unit(tmp_path: Path) -> None:
 
 
 def test_disks_of_components(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where their records say that data lies; folders of one file system are one entry, and what is not there is none."""
+    """Where their records say that data lies; those of one file system are one, and what is not there is none."""
     host = Told(tmp_path)
     records = {"toy": {"leaves": {"paths": ["/data", "/gone", "/var/lib/toy*"]}}, "begun": {}}
     (tmp_path / "data").mkdir()

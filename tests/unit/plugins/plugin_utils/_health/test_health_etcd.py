@@ -103,7 +103,7 @@ def test_space_that_was_freed_and_not_given_back(cluster: Cluster) -> None:
 
 def test_corrupt_data(cluster: Cluster) -> None:
     """Only that member has to go."""
-    for status in cluster.etcd("status"):
+    for status in cluster.statuses():
         status["errors"] = ["memberID:13133933008779044626  alarm:CORRUPT"]
     what = "alarm CORRUPT: its data differs from that of the others"
     todo = "on m2: systemctl stop etcd (the others go on without it); then replace_etcd_member.yml"
@@ -112,8 +112,8 @@ def test_corrupt_data(cluster: Cluster) -> None:
 
 def test_a_learner_is_left_over(cluster: Cluster) -> None:
     """It never started, as after a run that was killed."""
-    for members in cluster.etcd("members"):
-        members.append(recorded("etcd", "learner"))
+    for name in MASTERS:
+        cluster.hosts[name]["etcd"]["members"].append(recorded("etcd", "learner"))
     found = cluster.of("etcd")
     assert [it[:4] for it in found] == [
         ("warning", "etcd", "http://127.0.0.1:33804", "member eb074570347dfddd was added to etcd and never started"),
@@ -154,7 +154,7 @@ def test_a_member_of_another_cluster(cluster: Cluster) -> None:
 
 def test_a_member_that_is_behind(cluster: Cluster) -> None:
     """Of what the others have, and of what it has itself."""
-    for status in cluster.etcd("status"):
+    for status in cluster.statuses():
         status.update(raftIndex=20000, raftAppliedIndex=20000)
     cluster.hosts["m2"]["etcd"]["status"].update(raftIndex=10000, raftAppliedIndex=10000)
     cluster.hosts["m3"]["etcd"]["status"].update(raftAppliedIndex=14000)

@@ -88,9 +88,9 @@ class Cluster:
         found: dict[str, Any] = self.hosts[host]["components"][name]
         return found
 
-    def etcd(self, key: str) -> list[dict[str, Any]]:
-        """Each member's status or list of members, to be changed."""
-        return [self.hosts[name]["etcd"][key] for name in MASTERS if name in self.hosts]
+    def statuses(self) -> list[dict[str, Any]]:
+        """What each member of etcd says of itself, to be changed."""
+        return [self.hosts[name]["etcd"]["status"] for name in MASTERS]
 
     def object(self, kind: str, name: str) -> dict[str, Any]:
         """What the API has of that name, to be changed."""
