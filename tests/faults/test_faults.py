@@ -6,23 +6,31 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.load import USERS, Load, load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    ENVIRONMENT,
     FOLDER,
     MACHINES,
     MASTERS,
+    NAME,
     NODES,
+    OPERATOR,
+    ROOT,
     WORKERS,
     Lab,
     address,
+    check,
     docker,
     leader,
     wait_until,
@@ -60,6 +68,7 @@ systemctl start etcd"""
 FILL = """for number in $(seq 100); do
     head --bytes=1000000 /dev/zero | tr '\\0' x | timeout 5 etcdctl put /lab-fill/$number >/dev/null || break
 done"""
+QUOTA_PAGE = "docs/operations/etcd-quota.md"
 NO_SPACE = "journalctl --unit=etcd --since=-60s --no-pager | grep --ignore-case --quiet 'no space left'"
 
 
@@ -259,6 +268,52 @@ def is_ready(pod: dict[str, Any]) -> bool:
     """And not about to go."""
     conditions = {item["type"]: item["status"] for item in pod["status"].get("conditions", [])}
     return conditions.get("Ready") == "True" and "deletionTimestamp" not in pod["metadata"]
+
+
+def on_control_node(command: str) -> None:
+    """A command of a page, on the lab that is tested."""
+    command = command.replace("inventories/lab", f"inventories/{NAME}")
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, f"{done.stdout[-6000:]}\n{done.stderr[-2000:]}"
+
+
+def test_quota_of_etcd_is_exceeded(lab: Lab, users: Load, rows: list[Row], tmp_path: Path) -> None:
+    """check.yml finds it and names the page, whose steps clear it: all commands are the page's."""
+    page = (ROOT / QUOTA_PAGE).read_text(encoding="utf-8")
+    steps, biggest, small_quota, fill, delete, own_quota = re.findall(
+        r"^```\n(.*?)^```", page, re.MULTILINE | re.DOTALL
+    )
+    host = MASTERS[0]
+    lab.run(host, f"set -e\n{steps}")
+    try:
+        on_control_node(small_quota)
+        began = time.time()
+        filled = lab[OPERATOR].run(fill)
+        assert "database space exceeded" in filled.stderr
+        assert lab[OPERATOR].run("kubectl create configmap more").rc != 0
+        found = check(tmp_path)
+        alarms = [it for it in found.findings if it[1] == "etcd" and it[3].startswith("alarm NOSPACE: ")]
+        assert (found.code, [level for level, *_rest in alarms]) == (2, ["failure"])
+        assert f"-> {QUOTA_PAGE}" in found.output
+        assert "configmaps" in lab.run(host, biggest)
+        lab.run(OPERATOR, delete)
+        assert lab[OPERATOR].run("kubectl create configmap more").rc != 0
+        cleared = time.time()
+        lab.run(host, f"set -e\n{steps}")
+        lab.run(OPERATOR, "kubectl create configmap more && kubectl delete configmap more")
+        healed = time.time() - cleared
+        wait_until(partial(whole, lab), RECOVERS, "the cluster is whole again")
+        wait_until(lambda: check(tmp_path).code == 0, RECOVERS, "check.yml is content")
+    finally:
+        lab[host].run(steps)
+        on_control_node(own_quota)
+        lab[OPERATOR].run("kubectl delete configmap fill more --ignore-not-found")
+    row = Row.of("quota of etcd exceeded; the steps of its page took", host, users, began, healed)
+    rows.append(row)
+    assert row.service_gap <= SERVICE
+    assert users.lost() == set()
 
 
 def test_disk_of_a_member_is_full(lab: Lab, users: Load, rows: list[Row]) -> None:
