@@ -5,15 +5,41 @@
 
 from __future__ import annotations
 
+import signal
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from ansible.errors import AnsibleError
 from ansible.plugins.action import ActionBase
 
 CONNECT_SECONDS = 5
+# For a host whose disk hangs: all else has shorter limits of its own. A task's own timeout would be an error, and
+# nobody would judge where it is every host's.
+HOST_SECONDS = 20.0
 # A connection of its own: one that was kept from an earlier run to a host that has died since would hang for minutes.
 SSH_OPTIONS = "-o ControlPath=none -o ServerAliveInterval=2 -o ServerAliveCountMax=2"
+
+
+class Late(BaseException):
+    """Nothing in time. No Exception, so that nothing between takes it for an error of its own."""
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """End what is in it with Late."""
+
+    def ring(_signal: int, _frame: object) -> None:
+        raise Late
+
+    before = signal.signal(signal.SIGALRM, ring)
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 class ActionModule(ActionBase):
@@ -34,7 +60,10 @@ class ActionModule(ActionBase):
             self._connection.set_option("timeout", wait)
         before = time.time()
         try:
-            answer = self._execute_module(task_vars=task_vars)
+            with within(HOST_SECONDS):
+                answer = self._execute_module(task_vars=task_vars)
+        except Late:
+            return {**result, "silent": f"connected, but said nothing for {HOST_SECONDS:.0f} s"}
         except AnsibleError as error:
             return {**result, "silent": _line(str(error))}
         if "clock" not in answer:

@@ -39,7 +39,6 @@ class ActionModule(ActionBase):
         }
         _validation, args = self.validate_argument_spec(argument_spec=spec)
         said = args["hosts"]
-        # A host that timed out has failed, and says so in its `msg`.
         silent = {name: str(it.get("silent") or it.get("msg")) for name, it in said.items() if "clock" not in it}
         seen = Seen(args["groups"], {name: it for name, it in said.items() if name not in silent}, silent)
         now = datetime.now(UTC)
