@@ -441,6 +441,14 @@ def test_every_filter_is_documented(ansible: Run, found: Findings) -> None:
         found.add(ROOT / "plugins/filter/config.py", 1, f"{name} is not documented")
 
 
+@pytest.mark.parametrize("page", sorted(ROOT.glob("docs/operations/*.md")), ids=lambda page: page.stem)
+def test_pages_of_operations_answer_the_same_questions(page: Path) -> None:
+    """Who reads one at night finds each part where it is in all others."""
+    parts = re.findall(r"^(```|\*\*[A-Z][^*]*\*\*)", page.read_text(encoding="utf-8"), re.MULTILINE)
+    wanted = ["**When**", "```", "**What happens**", "**How long**", "**When it stops half-way**"]
+    assert [part for part in wanted if part not in parts] == []
+
+
 def test_generated_pages_are_up_to_date() -> None:
     """Roles' README files and docs/variables.md say what the argument specs say."""
     command = [sys.executable, str(ROOT / "scripts/docs.py"), "--check"]
