@@ -36,7 +36,9 @@ silent:
   returned: when it cannot be reached or asked
   type: str
 components:
-  description: By name its version, unit and state, the complaint of its health, and whether it is interrupted.
+  description:
+    - By name its version, unit and state, the complaint of its health, and whether it is interrupted.
+    - C(restarts) counts how often systemd started it again by itself, C(seconds) since when its unit is active.
   returned: otherwise
   type: dict
 certificates:
@@ -44,7 +46,11 @@ certificates:
   returned: otherwise
   type: dict
 failed_units: {description: Names of units that failed., returned: otherwise, type: list, elements: str}
-disks: {description: File systems with used and free bytes and inodes., returned: otherwise, type: list, elements: dict}
+disks:
+  description: File systems with used and free bytes and inodes, and whether they can only be read.
+  returned: otherwise
+  type: list
+  elements: dict
 memory: {description: Bytes in all and available., returned: otherwise, type: dict}
 etcd: {description: The member's status and the members that it knows., returned: with etcd, type: dict}
 api: {description: Version of the API server and objects in short., returned: with an API server, type: dict}

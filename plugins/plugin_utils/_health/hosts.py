@@ -20,7 +20,8 @@ STARTS = ("enabled", "static", "generated", None)
 DISK_WARNING, DISK_FAILURE = 85, 95
 MEMORY_WARNING = 10  # Percent that is left.
 CLOCK_FAILURE_SECONDS = 10.0
-# Started again by systemd so often, and running for no longer than that: it is about to end again.
+# Started again by systemd so often, and running for no longer than that: it is about to end again. What runs once, and
+# is tried until it works (kube-addons), has ended well when its unit is active.
 LOOP_RESTARTS, LOOP_SECONDS = 3, 600
 GONE = {
     "etcd": "where it is gone for good: replace_etcd_member.yml",
@@ -73,7 +74,7 @@ def _component(area: Area, host: str, name: str, it: Mapping[str, Any]) -> None:
         area.warn(host, f"{name}: {DRIFT[name]}, or cannot be compared", f"{SITE} --limit masters --check --diff")
     elif it["complaint"]:
         area.fail(host, f"{name}: {' '.join(it['complaint'].split())[:300]}", look)
-    elif it["restarts"] >= LOOP_RESTARTS and it["seconds"] < LOOP_SECONDS:
+    elif it["sub"] == "running" and it["restarts"] >= LOOP_RESTARTS and it["seconds"] < LOOP_SECONDS:
         what = f"{name}: {unit} ended and was started again {it['restarts']} times, last {it['seconds']:.0f} s ago"
         area.warn(host, what, look)
     elif it["enabled"] not in STARTS:

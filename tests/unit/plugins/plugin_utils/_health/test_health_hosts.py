@@ -102,6 +102,12 @@ def test_restarts_of_long_ago_are_none(cluster: Cluster) -> None:
     assert cluster.findings() == []
 
 
+def test_what_runs_once_and_was_tried_until_it_worked(cluster: Cluster) -> None:
+    """Is no loop."""
+    cluster.component("m1", "kube-addons").update(sub="exited", restarts=40, seconds=2.0)
+    assert cluster.findings() == []
+
+
 def test_what_several_hosts_have_is_said_once(cluster: Cluster) -> None:
     """With all their names."""
     for name in ("w1", "w2"):
