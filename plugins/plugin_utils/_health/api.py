@@ -34,7 +34,9 @@ def servers(seen: Seen) -> Area:
         return _unknown(area, seen)
     if not answers:
         what = "no API server answers: nodes, workloads and the kubelets' versions are not known"
-        area.fail(tuple(asked), what, "repair etcd first, then on {hosts}: journalctl -u kube-apiserver -n 50")
+        led = any(answer["status"].get("leader") for answer in seen.answers("etcd").values())
+        look = "on {hosts}: journalctl -u kube-apiserver -n 50"
+        area.fail(tuple(asked), what, look if led else f"repair etcd first, then {look}")
     ready = [host for host in answers if well(seen.hosts[host]["components"]["kube-apiserver"])]
     area.summary = f"{len(ready)} of {len(asked)} ready"
     area.figures = {"ready": len(ready), "asked": len(asked)}

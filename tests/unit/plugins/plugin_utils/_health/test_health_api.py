@@ -22,12 +22,22 @@ def test_the_api_is_down_and_etcd_is_well(cluster: Cluster) -> None:
         cluster.hosts[name]["api"] = {"error": "URLError: <urlopen error [Errno 111] Connection refused>"}
         cluster.component(name, "kube-apiserver").update(active="failed", sub="failed", complaint="refused")
     what = "no API server answers: nodes, workloads and the kubelets' versions are not known"
-    todo = "repair etcd first, then on m1,m2,m3: journalctl -u kube-apiserver -n 50"
+    todo = "on m1,m2,m3: journalctl -u kube-apiserver -n 50"
     assert cluster.of("API servers") == [("failure", "API servers", "m1,m2,m3", what, todo)]
     assert {it[1] for it in cluster.findings()} == {"components", "API servers"}
     unknown = {area.name: area.summary for area in cluster.judge() if not area.known}
     assert unknown == dict.fromkeys(["nodes", "system pods"], "not known: no API server answers")
     assert next(area.summary for area in cluster.judge() if area.name == "etcd").startswith("3 of 3 members answer")
+
+
+def test_the_api_is_down_with_etcd(cluster: Cluster) -> None:
+    """Then etcd has to be repaired first."""
+    for name in MASTERS:
+        cluster.hosts[name]["api"] = {"error": "OSError: /version answered 500"}
+        cluster.hosts[name]["etcd"]["status"] = recorded("etcd", "without quorum")
+        cluster.component(name, "kube-apiserver")["complaint"] = "[-]etcd failed: reason withheld"
+    todo = "repair etcd first, then on m1,m2,m3: journalctl -u kube-apiserver -n 50"
+    assert [it[4] for it in cluster.of("API servers")] == [todo]
 
 
 def test_one_api_server_gives_no_objects(cluster: Cluster) -> None:
