@@ -18,8 +18,10 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.h
 
 from . import cluster, tls
 
-# One probe, and all of them: they run at the same time, and what has not answered by then is named.
+# One probe, one that is a program of some work (kubectl diff), and all of them: they run at the same time, and what has
+# not answered by then is named.
 PROBE_SECONDS = 3.0
+COMMAND_SECONDS = 6.0
 DEADLINE_SECONDS = 7.0
 # Besides the folders of components' data.
 DISKS = ("/", "/var/log")
@@ -38,7 +40,8 @@ def observe(host: Host) -> dict[str, Any]:
     }
     for name, record in records.items():
         if record.get("health"):
-            asked[f"health {name}"] = partial(health.probe, host, record["health"], PROBE_SECONDS)
+            seconds = COMMAND_SECONDS if record["health"].get("command") else PROBE_SECONDS
+            asked[f"health {name}"] = partial(health.probe, host, record["health"], seconds)
         for number, server in enumerate(tls.servers(record)):
             asked[f"served {name} {number}"] = partial(tls.served, host, server, PROBE_SECONDS)
     for name, (_key, ask) in cluster.QUESTIONS.items():

@@ -13,6 +13,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.clo
 from .model import SITE, SITE_THERE, Area, Seen, error, mib, names, well
 
 # kube-addons is healthy when the live objects are what its files say: one that somebody changed still works.
+# `kubectl diff` ends with 1 where they differ, and with more where it cannot tell.
 DRIFT = {"kube-addons": "objects of the API differ from /etc/kubernetes/addons"}
 RUNS = ("active", "reloading")
 STARTS = ("enabled", "static", "generated", None)
@@ -22,7 +23,7 @@ MEMORY_WARNING = 10  # Percent that is left.
 CLOCK_FAILURE_SECONDS = 10.0
 # Started again by systemd so often, and running for no longer than that: it is about to end again. What runs once, and
 # is tried until it works (kube-addons), has ended well when its unit is active.
-LOOP_RESTARTS, LOOP_SECONDS = 3, 600
+LOOP_RESTARTS, LOOP_SECONDS = 5, 600
 GONE = {
     "etcd": "where it is gone for good: replace_etcd_member.yml",
     "workers": "where it is gone for good: remove_node.yml with remove_is_gone=true",
@@ -71,7 +72,9 @@ def _component(area: Area, host: str, name: str, it: Mapping[str, Any]) -> None:
     elif unit and it["active"] not in RUNS:
         area.fail(host, f"{name}: {unit} is {it['active']} ({it['sub']})", f"{look}; systemctl restart {unit}")
     elif it["complaint"] and name in DRIFT:
-        area.warn(host, f"{name}: {DRIFT[name]}, or cannot be compared", f"{SITE} --limit masters --check --diff")
+        why = it["complaint"].rpartition("`")[2].strip()
+        what = DRIFT[name] if why.startswith("ended with 1:") else f"objects of the API cannot be compared: {why}"
+        area.warn(host, f"{name}: {what}", f"{SITE} --limit masters --check --diff")
     elif it["complaint"]:
         area.fail(host, f"{name}: {' '.join(it['complaint'].split())[:300]}", look)
     elif it["sub"] == "running" and it["restarts"] >= LOOP_RESTARTS and it["seconds"] < LOOP_SECONDS:

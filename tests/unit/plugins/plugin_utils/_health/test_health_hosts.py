@@ -120,9 +120,14 @@ def test_what_several_hosts_have_is_said_once(cluster: Cluster) -> None:
 def test_addons_that_somebody_changed(cluster: Cluster) -> None:
     """A warning: what the API has may work."""
     cluster.component("m1", "kube-addons")["complaint"] = "`kubectl diff` ended with 1: -  replicas: 2"
-    what = "kube-addons: objects of the API differ from /etc/kubernetes/addons, or cannot be compared"
+    cluster.component("m2", "kube-addons")["complaint"] = "`kubectl diff` ended with 124: no answer within 6 s"
     todo = "ansible-playbook … site.yml --limit masters --check --diff"
-    assert cluster.findings() == [("warning", "components", "m1", what, todo)]
+    differ = "kube-addons: objects of the API differ from /etc/kubernetes/addons"
+    unknown = "kube-addons: objects of the API cannot be compared: ended with 124: no answer within 6 s"
+    assert cluster.findings() == [
+        ("warning", "components", "m1", differ, todo),
+        ("warning", "components", "m2", unknown, todo),
+    ]
 
 
 def test_a_host_without_components(cluster: Cluster) -> None:
