@@ -191,9 +191,9 @@ def wait_until(works: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def docker(*arguments: str) -> None:
-    """The machine's power switch."""
-    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+def docker(*arguments: str) -> str:
+    """The machines' power switch; output."""
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def leader(lab: Lab) -> str:
@@ -228,10 +228,10 @@ class Run:
     figures: dict[str, Any]
 
 
-def playbook(name: str, *variables: str, limit: str = "") -> tuple[int, str]:
-    """Run a playbook on the lab; exit code and output, in one line."""
+def playbook(name: str, *variables: str, limit: str = "", inventory: Path = INVENTORY) -> tuple[int, str]:
+    """Run a playbook, by default on the lab; exit code and output, in one line."""
     extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
-    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
+    argv = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *extra]
     done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
