@@ -137,16 +137,19 @@ class Lab:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.run(OPERATOR, f"printf '%%s' %s | {KUBECTL} apply --filename=-", document)
 
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """What the collection wrote down of each component that it installed on a host."""
+        output = self.run(name, "cat /var/lib/selfhosted-kubernetes/components/*.json")
+        decoder, records = json.JSONDecoder(), []
+        while output := output.lstrip():
+            record, end = decoder.raw_decode(output)
+            records.append(record)
+            output = output[end:]
+        return records
+
     def components(self, name: str) -> dict[str, str]:
         """Components with a unit that the collection installed on a host, each with its unit."""
-        output = self.run(name, "cat /var/lib/selfhosted-kubernetes/components/*.json")
-        decoder, units = json.JSONDecoder(), {}
-        while output := output.lstrip():
-            component, end = decoder.raw_decode(output)
-            if component.get("unit"):
-                units[str(component["name"])] = str(component["unit"])
-            output = output[end:]
-        return units
+        return {str(record["name"]): str(record["unit"]) for record in self.records(name) if record.get("unit")}
 
     def started(self) -> dict[str, dict[str, str]]:
         """When each unit of the collection was started last, by host."""
@@ -278,11 +281,16 @@ def killed(name: str, seconds: float) -> str:
     return f"{end} in: {tasks[-1] if tasks else 'no task yet'}"
 
 
-def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+def site(
+    work: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    name: str = str(ROOT / "playbooks/site.yml"),
+) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/site.yml"), *arguments],
+        ["ansible-playbook", "-i", str(INVENTORY), name, *arguments],
         cwd=ROOT,
         env={
             **ENVIRONMENT,
