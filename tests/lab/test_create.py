@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,6 +18,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import ROOT, do
 
 NAME = "lab-create"
 NETWORK, SUBNET = f"selfhosted-kubernetes-{NAME}", "172.28.250.0/24"
+SOCKET = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock").removeprefix("unix://")
 HOSTS = {f"{NAME}-{number}": f"172.28.250.1{number}" for number in range(1, 5)}
 ALL_RUN = dict.fromkeys(HOSTS, "running")
 
@@ -53,7 +55,7 @@ def made_but_not_started(name: str) -> None:
     wanted = {"IPAMConfig": {"IPv4Address": HOSTS[name]}}
     body = {**it["Config"], "HostConfig": it["HostConfig"], "NetworkingConfig": {"EndpointsConfig": {NETWORK: wanted}}}
     docker("rm", "--force", "--volumes", name)
-    curl = ["curl", "--silent", "--fail", "--unix-socket", "/var/run/docker.sock", "--json", json.dumps(body)]
+    curl = ["curl", "--silent", "--fail", "--unix-socket", SOCKET, "--json", json.dumps(body)]
     subprocess.run([*curl, f"http://docker/containers/create?name={name}"], check=True, capture_output=True)
     assert inspect(name)["State"]["Status"] == "created"
 
