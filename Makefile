@@ -44,7 +44,7 @@ test-upgrade: setup ## the scenario upgrade: from the older minor version under 
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults
 
-lab: setup ## only the lab's machines
+lab: setup ## only the lab's machines; what an earlier run left is used or made anew, the machines of another LAB are refused
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_create.yml
 
 lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster

@@ -137,16 +137,19 @@ class Lab:
         document = json.dumps({"apiVersion": "v1", "kind": "List", "items": objects})
         self.run(OPERATOR, f"printf '%%s' %s | {KUBECTL} apply --filename=-", document)
 
+    def records(self, name: str) -> list[dict[str, Any]]:
+        """What the collection wrote down of each component that it installed on a host."""
+        output = self.run(name, "cat /var/lib/selfhosted-kubernetes/components/*.json")
+        decoder, records = json.JSONDecoder(), []
+        while output := output.lstrip():
+            record, end = decoder.raw_decode(output)
+            records.append(record)
+            output = output[end:]
+        return records
+
     def components(self, name: str) -> dict[str, str]:
         """Components with a unit that the collection installed on a host, each with its unit."""
-        output = self.run(name, "cat /var/lib/selfhosted-kubernetes/components/*.json")
-        decoder, units = json.JSONDecoder(), {}
-        while output := output.lstrip():
-            component, end = decoder.raw_decode(output)
-            if component.get("unit"):
-                units[str(component["name"])] = str(component["unit"])
-            output = output[end:]
-        return units
+        return {str(record["name"]): str(record["unit"]) for record in self.records(name) if record.get("unit")}
 
     def started(self) -> dict[str, dict[str, str]]:
         """When each unit of the collection was started last, by host."""
@@ -191,9 +194,9 @@ def wait_until(works: Callable[[], bool], seconds: float, what: str) -> float:
     return time.monotonic() - began
 
 
-def docker(*arguments: str) -> None:
-    """The machine's power switch."""
-    subprocess.run(["docker", *arguments], check=True, capture_output=True)
+def docker(*arguments: str) -> str:
+    """The machines' power switch; output."""
+    return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
 def leader(lab: Lab) -> str:
@@ -228,10 +231,10 @@ class Run:
     figures: dict[str, Any]
 
 
-def playbook(name: str, *variables: str, limit: str = "") -> tuple[int, str]:
-    """Run a playbook on the lab; exit code and output, in one line."""
+def playbook(name: str, *variables: str, limit: str = "", inventory: Path = INVENTORY) -> tuple[int, str]:
+    """Run a playbook, by default on the lab; exit code and output, in one line."""
     extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
-    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
+    argv = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *extra]
     done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
@@ -278,11 +281,16 @@ def killed(name: str, seconds: float) -> str:
     return f"{end} in: {tasks[-1] if tasks else 'no task yet'}"
 
 
-def site(work: Path, *arguments: str, environment: dict[str, str] | None = None) -> Run:
+def site(
+    work: Path,
+    *arguments: str,
+    environment: dict[str, str] | None = None,
+    name: str = str(ROOT / "playbooks/site.yml"),
+) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/site.yml"), *arguments],
+        ["ansible-playbook", "-i", str(INVENTORY), name, *arguments],
         cwd=ROOT,
         env={
             **ENVIRONMENT,

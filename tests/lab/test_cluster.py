@@ -5,9 +5,17 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, NODES, OPERATOR, VERSION, Lab, address
 
+# roles/etcd: 8 GiB, 8 hours.
+ETCD = {
+    "quota-backend-bytes": 8 << 30,
+    "auto-compaction-mode": "periodic",
+    "auto-compaction-retention": "8h0m0s",
+}
 REGISTRY_PORT = 5000
 MEDIA_TYPES = [f"application/vnd.oci.image.{kind}.v1+json" for kind in ("manifest", "index")]
 STATUS = (
@@ -74,6 +82,17 @@ def test_etcd_has_one_leader_and_no_learner(lab: Lab) -> None:
     assert len([fields for fields in status if "true" in fields]) == 1
 
 
+def test_etcd_limits_its_size_and_its_history(lab: Lab, master: str) -> None:
+    """Not in its file, but in the process: by its metric, and by what it said when it started."""
+    metrics = lab.run(master, "curl --silent --fail http://127.0.0.1:2381/metrics").splitlines()
+    (quota,) = [float(line.split()[1]) for line in metrics if line.startswith("etcd_server_quota_backend_bytes ")]
+    assert quota == ETCD["quota-backend-bytes"]
+    this = "$(systemctl show --property=InvocationID --value etcd)"
+    journal = f"journalctl --output=cat _SYSTEMD_INVOCATION_ID={this}"
+    said = json.loads(lab.run(master, f'{journal} | grep --max-count=1 \'"msg":"starting an etcd server"\''))
+    assert {key: said[key] for key in ETCD} == ETCD
+
+
 @pytest.mark.parametrize("lease", ["kube-controller-manager", "kube-scheduler"])
 def test_leader_is_elected(lab: Lab, lease: str) -> None:
     """One of the masters holds the lease."""
@@ -85,6 +104,23 @@ def test_coredns_is_spread_over_nodes(lab: Lab) -> None:
     """Two replicas, never on one node."""
     pods = lab.get("pods --namespace=kube-system --selector=k8s-app=kube-dns")["items"]
     assert len({pod["spec"]["nodeName"] for pod in pods}) == 2
+
+
+def test_coredns_may_lose_one_pod_at_a_time(lab: Lab) -> None:
+    """Its PodDisruptionBudget counts both, and is kept by a drain."""
+    status = lab.get("poddisruptionbudget --namespace=kube-system coredns")["status"]
+    budget = {key: status[key] for key in ("expectedPods", "currentHealthy", "desiredHealthy", "disruptionsAllowed")}
+    assert budget == {"expectedPods": 2, "currentHealthy": 2, "desiredHealthy": 1, "disruptionsAllowed": 1}
+
+
+@pytest.mark.parametrize(
+    ("path", "answer"),
+    [(":8080/health", "OK"), (":8181/ready", "OK"), (":9153/metrics", "\ncoredns_dns_requests_total")],
+)
+def test_coredns_tells_of_itself(lab: Lab, path: str, answer: str) -> None:
+    """Each pod, to kubelets and to whoever collects metrics."""
+    for pod in lab.get("pods --namespace=kube-system --selector=k8s-app=kube-dns")["items"]:
+        assert answer in lab.run(MASTERS[0], f"curl --silent --fail --max-time 5 http://{pod['status']['podIP']}{path}")
 
 
 def test_images_came_from_the_outside_registry(lab: Lab) -> None:

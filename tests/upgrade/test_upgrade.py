@@ -21,6 +21,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, versions
 
 WRITE_GAP_SECONDS, SECONDS = 5, 180
+SNAPSHOTS, BEFORE = FOLDER / "state" / "snapshots", f"before-{VERSION[1:]}-*.db"
 
 
 def test_it_begins_with_the_old_version(lab: Lab) -> None:
@@ -79,14 +80,17 @@ def test_upgrade_under_load(lab: Lab, namespace: str) -> None:
 
 def test_the_snapshot_is_kept() -> None:
     """On the control node, for its owner alone."""
-    snapshot = FOLDER / "state" / "snapshots" / f"before-{VERSION[1:]}.db"
+    (snapshot,) = SNAPSHOTS.glob(BEFORE)
     assert snapshot.stat().st_size > 100_000
     assert snapshot.stat().st_mode & 0o777 == 0o600
 
 
 def test_again_changes_no_node(lab: Lab) -> None:
-    """Nothing is drained or restarted."""
+    """Nothing is drained or restarted, and the first run's snapshot is as it was."""
     before = lab.started()
+    kept = {snapshot: snapshot.read_bytes() for snapshot in SNAPSHOTS.glob(BEFORE)}
     code, output = playbook("upgrade")
     assert code == 0, output[-5000:]
     assert lab.started() == before
+    assert {snapshot: snapshot.read_bytes() for snapshot in kept} == kept
+    assert len(list(SNAPSHOTS.glob(BEFORE))) == len(kept) + 1

@@ -100,7 +100,7 @@ def test_any_text_makes_errors_and_never_a_crash(make: Make, settings: dict[str,
 
 
 def seconds(specs: Specs, facts: Callable[[str], dict[str, Any]], count: int) -> float:
-    """How long a whole plan for so many workers takes."""
+    """CPU time that a whole plan for so many workers takes; others that want the CPU meanwhile do not count."""
     names = [f"w{index}" for index in range(count)]
     groups = {"masters": ["m1", "m2", "m3"], "workers": names, "outside": ["o1"]}
     hostvars: dict[str, dict[str, Any]] = {
@@ -115,12 +115,12 @@ def seconds(specs: Specs, facts: Callable[[str], dict[str, Any]], count: int) ->
         for index, name in enumerate([*groups["masters"], *names, "o1"], 1)
     }
     settings = {"cluster_state_dir": "/srv/state", "cluster_pod_network": "10.0.0.0/10", "cluster_node_cidr_size": 26}
-    started = time.perf_counter()
+    started = time.process_time()
     gatherer = Gatherer(specs, groups, hostvars)
     inventory = gatherer.inventory(settings, Path("/srv"), ["1.37.2"])
     assert report([*gatherer.errors, *validate(inventory)]) == []
     assert len(derive(inventory)["hosts"]) == count + 4
-    return time.perf_counter() - started
+    return time.process_time() - started
 
 
 def test_cost_grows_with_hosts_not_faster(specs: Specs, facts: Callable[[str], dict[str, Any]]) -> None:
