@@ -10,7 +10,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,16 @@ class Cache:
         self.content = self.folder / "sha256"
 
     @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Two runs at once would build everything twice: the second waits. What a killed run left is removed."""
+    def locked(self, say: Callable[[str], object]) -> Iterator[None]:
+        """Two runs at once would build everything twice: the second says so and waits; what a killed run left goes."""
         self.content.mkdir(parents=True, exist_ok=True)
         (self.folder / "index").mkdir(exist_ok=True)
         with open(self.folder / ".lock", "w", encoding="utf-8") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                say(f"artifacts: waiting for another run that fills {self.folder}")
+                fcntl.flock(lock, fcntl.LOCK_EX)
             shutil.rmtree(self.work, ignore_errors=True)
             self.work.mkdir()
             try:

@@ -111,7 +111,7 @@ class Artifacts:
     # ---- having it
     def run(self) -> dict[str, Any]:
         """The facts that roles use."""
-        with self.cache.locked():
+        with self.cache.locked(self.progress):
             sources = self.sources()
             wanted = self.wanted()
             found = {(item.name, item.arch): self._find(item, sources) for item in wanted}
@@ -216,7 +216,7 @@ class Artifacts:
         """Write everything into one tar that `artifacts_mirror` takes; returns its size in bytes."""
         manifest: dict[str, Any] = {"files": {}}
         content = set()
-        with self.cache.locked():
+        with self.cache.locked(self.progress):
             for item in self.wanted():
                 for source in self.sources():
                     files = self.cache.get(_entry(item, source), source.recipe(item))

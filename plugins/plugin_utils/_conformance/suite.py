@@ -60,7 +60,7 @@ class Suite(Artifacts):
     def _images(self) -> list[dict[str, str]]:
         recipe = f"{images.recipe()} {self.options['agnhost']} {self.wanted()[0].lock['images']}"
         folder = self.cache.folder / "images" / f"conformance-{hashlib.sha256(recipe.encode()).hexdigest()[:24]}"
-        with self.cache.locked():
+        with self.cache.locked(self.progress):
             if not folder.exists():
                 self.progress("conformance: making the specs' images (a minute or two)")
                 work = self.cache.work / "images"

@@ -29,7 +29,7 @@ def cache(tmp_path: Path) -> Cache:
 
 def put(cache: Cache, name: str, recipe: str, content: dict[str, bytes]) -> None:
     """What a source would have made."""
-    with cache.locked():
+    with cache.locked(print):
         for program, data in content.items():
             (cache.work / program).write_bytes(data)
         cache.put(name, recipe, {program: cache.work / program for program in content})
@@ -118,26 +118,27 @@ def test_what_a_killed_run_left_is_removed(cache: Cache) -> None:
     """Half a build is nobody's."""
     cache.work.mkdir()
     (cache.work / "half").write_bytes(b"half")
-    with cache.locked():
+    with cache.locked(print):
         assert not list(cache.work.iterdir())
     assert not cache.work.exists()
 
 
 def test_the_second_run_waits(cache: Cache) -> None:
-    """And finds all done."""
-    order = []
+    """It says so, and finds all done."""
+    order: list[str] = []
 
     def second() -> None:
-        with Cache(str(cache.folder)).locked():
+        with Cache(str(cache.folder)).locked(order.append):
             order.append("second")
 
-    with cache.locked():
+    with cache.locked(print):
         thread = threading.Thread(target=second)
         thread.start()
-        time.sleep(0.05)
+        while not order:
+            time.sleep(0.01)
         order.append("first")
-    thread.join(5)
-    assert order == ["first", "second"]
+    thread.join(60)
+    assert order == [f"artifacts: waiting for another run that fills {cache.folder}", "first", "second"]
 
 
 def test_digest_of_a_large_file(tmp_path: Path, sha256: Digest) -> None:

@@ -185,7 +185,7 @@ def test_auto_does_not_build_what_upstream_has_with_a_wrong_checksum(
     with pytest.raises(ArtifactError, match="kubectl: wrong checksum"):
         artifacts(source="auto", mirror=upstream.base).run()
     assert toy.builds == []
-    with Cache(artifacts().cache.folder.as_posix()).locked():
+    with Cache(artifacts().cache.folder.as_posix()).locked(print):
         assert list(artifacts().cache.content.iterdir()) == [], "nothing half-installed"
 
 
