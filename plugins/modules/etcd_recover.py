@@ -16,7 +16,8 @@ description:
     C(--mark-compacted)); all later writes are lost.
   - Refuses while a majority is there. B(Lost members must not come back with their data); they would be a cluster of
     their own.
-  - The data that was there stays below C(/var/lib/etcd) until the new cluster answers, so there has to be room for both.
+  - The data that was there stays below C(/var/lib/etcd) until the new cluster answers, so there has to be room for
+    both.
   - Killed at any point, it is simply run again.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors

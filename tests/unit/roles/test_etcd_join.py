@@ -86,9 +86,9 @@ class World:
             return {"members": self.members}
         if not self.majority:
             return "etcdserver: no leader"
-        return {"list": self.list, "remove": self.remove, "add": self.add, "promote": self.promote}[words[1]](words)
+        return {"list": self.all, "remove": self.remove, "add": self.add, "promote": self.promote}[words[1]](words)
 
-    def list(self, _words: list[str]) -> Document:
+    def all(self, _words: list[str]) -> Document:
         """All."""
         return {"members": self.members}
 
