@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults lint unit package molecule lab lab-destroy test-rotate bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale lint unit package molecule lab lab-destroy test-rotate bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -43,6 +43,9 @@ test-upgrade: setup ## the scenario upgrade: from the older minor version under 
 
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults
+
+test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
+	@molecule test --scenario-name scale
 
 lab: setup ## only the lab's machines; what an earlier run left is used or made anew, the machines of another LAB are refused
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_create.yml

@@ -262,7 +262,7 @@ def test_data_of_a_member_that_was_removed(world: World, start: Start) -> None:
     [
         (9999, 0, True, "m3 is a learner of etcd and does not get in sync: Error: etcdserver: can only promote"),
         (0, 9999, True, "m3 cannot be added to etcd: Error: etcdserver: too many learner members"),
-        (0, 0, False, "etcd answers, but has no majority; recover_quorum.yml helps when it is lost: Error: etcdserver"),
+        (0, 0, False, "etcd answers, but a majority of its members does not."),
     ],
 )
 def test_time_is_limited(world: World, start: Start, behind: int, busy: int, majority: bool, error: str) -> None:
