@@ -64,7 +64,7 @@ RULES = [
     ),
     Rule(
         "ServiceAccountMissing",
-        r"serviceaccount \"(?P<account>[^\"]+)\" not found|error looking up service account (?P<other>\S+): ",
+        r"serviceaccount \"(?P<account>[^\"]+)\" not found",
         "serviceaccount/{namespace}/{account}",
         "the service account {account} of {who} does not exist in namespace {namespace}",
         "kubectl create serviceaccount {account} -n {namespace}, or correct serviceAccountName",

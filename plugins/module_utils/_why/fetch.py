@@ -12,7 +12,7 @@ from urllib.parse import quote, urlencode
 from . import pods, service, volumes, workload
 from .client import METADATA, BudgetError, Client, ForbiddenError, NotFoundError, WhyError
 from .model import Document, Facts, containers, controller, name, namespace, time
-from .target import GUESSED, KINDS, Target, nearest, path
+from .target import GUESSED, KINDS, Target, namespaced, nearest, path
 
 LINES = 20
 Question = Callable[[], None]
@@ -33,6 +33,7 @@ class Fetch:
 
     def many(self, kind: str, space: str = "", **query: str) -> None:
         """All of a kind, or those that a selector takes."""
+        space = space if namespaced(kind) else ""
         found = self.client.get(path(kind, space) + (f"?{urlencode(query)}" if query else ""))
         self.facts.add(kind, *found.get("items") or [])
         if not query:

@@ -23,18 +23,18 @@ RULES = [
         f"ssh {{node}}; if it answers, {KUBELET} (a certificate that has ended is named there); {CHECK}",
     ),
     Rule(
-        "ContainerRuntimeDown",
-        "container runtime is down|runtime.*not ready|PLEG is not healthy|container runtime status check may not have",
-        "node/{node}",
-        "node {node} starts no containers: its container runtime does not answer its kubelet",
-        "on {node}: systemctl status containerd; journalctl -u containerd -n 50",
-    ),
-    Rule(
         "NodeNetworkNotReady",
         "NetworkPluginNotReady|NetworkReady=false|cni plugin not initialized",
         "node/{node}",
         "node {node} starts no pods: its pod network (CNI) is not set up",
         "on {node}: ls /etc/cni/net.d; systemctl status flanneld; journalctl -u containerd -n 50",
+    ),
+    Rule(
+        "ContainerRuntimeDown",
+        "container runtime is down|runtime.*not ready|PLEG is not healthy|container runtime status check may not have",
+        "node/{node}",
+        "node {node} starts no containers: its container runtime does not answer its kubelet",
+        "on {node}: systemctl status containerd; journalctl -u containerd -n 50",
     ),
     Rule(
         "NodeShutdown",

@@ -18,15 +18,8 @@ from .resources import free, requests, shown
 PATIENCE = timedelta(seconds=15)
 UNWELL = ("node.kubernetes.io/not-ready", "node.kubernetes.io/unreachable")
 
-# In the order in which they are named: what is about the pod itself first, taints (every master has one) last.
+# What is about the pod itself first, taints (every master has one) last.
 RULES = [
-    Rule(
-        "NodeSelectorMatchesNothing",
-        "didn't match Pod's node affinity/selector",
-        "{pod}",
-        "no node has what {who} asks for with {wanted}",
-        "correct nodeSelector or affinity, or label a node: kubectl label node NODE KEY=VALUE",
-    ),
     Rule(
         "NotEnoughResources",
         r"Insufficient (?P<resource>\S+?)[,.]?(?:\s|$)",
@@ -77,6 +70,13 @@ RULES = [
         "kubectl get pv -o wide says where the volume is; make room there",
     ),
     Rule(
+        "NodeSelectorMatchesNothing",
+        "didn't match Pod's node affinity/selector",
+        "{pod}",
+        "no node has what {who} asks for with {wanted}",
+        "correct nodeSelector or affinity, or label a node: kubectl label node NODE KEY=VALUE",
+    ),
+    Rule(
         "NodesCordoned",
         "were unschedulable",
         "{cordoned}",
@@ -113,7 +113,7 @@ def judge(facts: Facts, pod: Document) -> Iterator[Cause]:
     found = [*volumes.of_pod(facts, pod, message), *_unwell(facts, pod)]
     # What preemption could not do either says nothing new.
     reasons = message.split(" preemption: ")[0].split(" no new claims to deallocate")[0]
-    cause = None if found else apply(RULES, reasons, **_known(facts, pod, reasons))
+    cause = None if found else apply(_rules(facts, pod), reasons, **_known(facts, pod, reasons))
     if cause:
         found = [cause]
     if not found:
@@ -148,12 +148,29 @@ def _unwell(facts: Facts, pod: Document) -> Iterator[Cause]:
             yield from nodes_area.judge(facts, it)
 
 
+def _rules(facts: Facts, pod: Document) -> list[Rule]:
+    """Those that can be meant: the scheduler names for each node one reason, also for nodes that are not for the pod."""
+    nodes = facts.all("Node")
+    if not nodes:
+        return RULES
+    suited = [it for it in nodes if _suits(it, pod)]
+    untainted = [it for it in suited if not _foreign_taints(it, pod)]
+    first = ""
+    if not suited:
+        first = "NodeSelectorMatchesNothing"
+    elif not untainted:
+        first = "Taint"
+    elif all(it["spec"].get("unschedulable") for it in untainted):
+        first = "NodesCordoned"
+    return sorted(RULES, key=lambda it: it.code != first)
+
+
 def _known(facts: Facts, pod: Document, reasons: str) -> dict[str, str]:
     """Words for the rules."""
     nodes = facts.all("Node")
-    cordoned = [name(it) for it in nodes if it["spec"].get("unschedulable")]
-    taints = dict.fromkeys(_taint(it) for node in nodes for it in _foreign_taints(node, pod))
-    found = apply([RULES[1]], reasons, **dict.fromkeys(("pod", "who", "amount", "most", "room"), ""))
+    cordoned = [name(it) for it in nodes if it["spec"].get("unschedulable") and _suits(it, pod)]
+    taints = dict.fromkeys(_taint(it) for node in nodes if _suits(node, pod) for it in _foreign_taints(node, pod))
+    found = apply([RULES[0]], reasons, **dict.fromkeys(("pod", "who", "amount", "most", "room"), ""))
     resource = found.verdict.rpartition(", ")[0].split()[-1] if found else "cpu"
     amount = requests(pod).get(resource, 0.0)
     pods = facts.all("Pod")

@@ -112,7 +112,9 @@ def _ports(facts: Facts, service: Document, own: list[Document]) -> Iterator[Cau
     """A name has to be a port's of the pods. A number need not be declared: whether it is served only a try can say."""
     ready = [it for it in own if pods.state(facts, it) == "ready"]
     declared = {port.get("name"): port["containerPort"] for it in ready for port in _declared(it)}
-    for port in service["spec"].get("ports") or []:
+    # Who asks a headless service gets the pods' addresses, and connects to what port it likes.
+    ports = [] if service["spec"].get("clusterIP") == "None" else service["spec"].get("ports") or []
+    for port in ports:
         target = port.get("targetPort", port["port"])
         if isinstance(target, str) and not target.isdigit():
             if target not in declared:

@@ -79,10 +79,15 @@ def kinds() -> str:
     return ", ".join(aliases[0] for *_rest, aliases in KINDS.values())
 
 
+def namespaced(kind: str) -> bool:
+    """Whether objects of a kind are in namespaces."""
+    return (KINDS.get(kind) or OTHERS[kind])[2]
+
+
 def path(kind: str, namespace: str = "", name: str = "") -> str:
     """Where the API server has an object, or all of its kind."""
-    api, plural, namespaced = (KINDS.get(kind) or OTHERS[kind])[:3]
-    space = f"/namespaces/{namespace}" if namespaced and namespace else ""
+    api, plural = (KINDS.get(kind) or OTHERS[kind])[:2]
+    space = f"/namespaces/{namespace}" if namespaced(kind) and namespace else ""
     return f"/{api}{space}/{plural}" + (f"/{name}" if name else "")
 
 

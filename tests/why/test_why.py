@@ -1,0 +1,41 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Each case's answer, from a real API server with real events of scheduler and controllers."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import answer, client, target
+from ansible_collections.selfhosted.kubernetes.tests.why import record
+from ansible_collections.selfhosted.kubernetes.tests.why.cases import CASES, Case
+from ansible_collections.selfhosted.kubernetes.tests.why.cluster import Cluster
+from ansible_collections.selfhosted.kubernetes.tests.why.plane import binary
+
+# Within this a case's fault has to show; some need a controller's patience.
+SECONDS = 90
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case.name for case in CASES])
+def test_verdict(cluster: Cluster, case: Case) -> None:
+    """The right cause and object, in at most 15 questions; healthy workloads have no cause."""
+    text = case.target.format(ns=case.name)
+    wanted = target.parse(text, case.name, given=not text.startswith(case.name + "/"))
+    config = client.kubeconfig(str(cluster.plane.kubeconfig), kubectl=str(binary("kubectl", cluster.plane.folder)))
+    deadline = time.monotonic() + SECONDS
+    while True:
+        asking = record.Recorder(config)
+        said = answer.why(asking, wanted)
+        # Neither is a word about what is: it may still come.
+        if said["state"] not in ("starting", "unclear") or time.monotonic() > deadline:
+            break
+        time.sleep(1)
+    assert said["state"] == ("broken" if case.code else "healthy"), said["verdict"]
+    assert said["cause"].get("code", "") == case.code, said["verdict"]
+    assert case.says in said["verdict"]
+    if case.object:
+        assert said["cause"]["object"] == case.object.format(ns=case.name)
+    assert said["requests"] <= 15
+    record.keep(case.name, asking)
