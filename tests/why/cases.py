@@ -1,6 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
+# ruff: noqa: E501  (texts of programs stay as they are)
 """The cases: what is made, what a kubelet says of it, what is asked, and what the answer has to be."""
 
 from __future__ import annotations

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-import datetime
+import datetime as dt
 import ipaddress
 import socket
 import ssl
@@ -75,12 +75,12 @@ class Cluster:
         ]
         try:
             self._nodes()
+            for thread in self._threads:
+                thread.start()
             self._classes()
             # A policy is in force some time after it was made.
             for case in sorted(CASES, key=lambda it: it.name != "policy"):
                 self._make(case)
-            for thread in self._threads:
-                thread.start()
         except BaseException:
             self.close()
             raise
@@ -145,13 +145,12 @@ class Cluster:
             },
             "conditions": [
                 {
-                    **{
-                        "type": kind,
-                        "status": value,
-                        "reason": f"Kubelet{kind}",
-                        "message": wrong.get("message", "as it says"),
-                    },
-                    **{"lastHeartbeatTime": kubelet.stamp(), "lastTransitionTime": kubelet.stamp(3600)},
+                    "type": kind,
+                    "status": value,
+                    "reason": f"Kubelet{kind}",
+                    "message": wrong.get("message", "as it says"),
+                    "lastHeartbeatTime": kubelet.stamp(),
+                    "lastTransitionTime": kubelet.stamp(3600),
                 }
                 for kind, value in conditions.items()
             ],
@@ -217,10 +216,16 @@ class Cluster:
             self._told.add(meta["uid"])
             every = [*pod["spec"].get("initContainers", []), *pod["spec"]["containers"]]
             said = {it["name"]: case.kubelet.get(it["name"], _default(pod, it))(pod, it) for it in every}
-            if None in said.values():
+            if kubelet.NOTHING in said.values():
                 continue
             path = f"/api/v1/namespaces/{meta['namespace']}/pods/{meta['name']}/status"
-            self.plane.call("PATCH", path, {"status": kubelet.status(pod, said, self.host)}, MERGE)
+            try:
+                self.plane.call("PATCH", path, {"status": kubelet.status(pod, said, self.host)}, MERGE)
+            except RuntimeError as error:
+                # Its owner has just removed it.
+                if '"code":404' not in str(error):
+                    raise
+                continue
             for event in kubelet.events(pod, said, node):
                 self.plane.call("POST", f"/api/v1/namespaces/{meta['namespace']}/events", event)
 
@@ -257,10 +262,10 @@ class _Logs(BaseHTTPRequestHandler):
 def _serve_logs(folder: Path) -> ThreadingHTTPServer:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "kubelet")])
-    now = datetime.datetime.now(datetime.UTC)
+    now = dt.datetime.now(dt.UTC)
     certificate = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
-    certificate = certificate.serial_number(1).not_valid_before(now - datetime.timedelta(hours=1))
-    certificate = certificate.not_valid_after(now + datetime.timedelta(days=1)).add_extension(
+    certificate = certificate.serial_number(1).not_valid_before(now - dt.timedelta(hours=1))
+    certificate = certificate.not_valid_after(now + dt.timedelta(days=1)).add_extension(
         x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))]), critical=False
     )
     pem = folder / "kubelet.pem"

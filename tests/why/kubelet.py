@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What a kubelet would say of pods: statuses and events with the texts of pkg/kubelet (1.37), containerd (2.4) and runc.
+"""What a kubelet would say of pods: statuses and events with the texts of pkg/kubelet 1.37, containerd 2.4 and runc.
 
 A fault is a function of a pod and a container that gives the container's status and events.
 """
@@ -47,6 +47,7 @@ class Said:
         return self
 
 
+NOTHING = Said({})
 Fault = Callable[[Document, Document], Said]
 
 
@@ -145,7 +146,7 @@ def probe(kind: str, answer: str) -> Fault:
 
     def fault(_pod: Document, container: Document) -> Said:
         again = kind != "Readiness"
-        last = ended(137 if again else 0, "Error") if again else None
+        last = ended(137) if again else None
         said = running(False, 2 if again else 0, last, started=kind != "Startup")
         said.event("Unhealthy", f"{kind} probe failed: {answer}")
         if again:
@@ -187,8 +188,9 @@ def once(_pod: Document, _container: Document) -> Said:
     return running(restarts=3, last=ended(137, "OOMKilled", seconds_ago=86400))
 
 
-def silent(_pod: Document, _container: Document) -> None:
+def silent(_pod: Document, _container: Document) -> Said:
     """Nobody says anything."""
+    return NOTHING
 
 
 def status(pod: Document, said: dict[str, Said], host: str) -> Document:
@@ -205,16 +207,27 @@ def status(pod: Document, said: dict[str, Said], host: str) -> Document:
     ]
     phase = "Running" if any("running" in it.state or it.restarts for it in said.values()) else "Pending"
     return {
-        **{"phase": phase, "startTime": stamp(95), "hostIP": host, "podIP": host, "podIPs": [{"ip": host}]},
-        **{"conditions": conditions, **parts, **extra},
+        "phase": phase,
+        "startTime": stamp(95),
+        "hostIP": host,
+        "podIP": host,
+        "podIPs": [{"ip": host}],
+        "conditions": conditions,
+        **parts,
+        **extra,
     }
 
 
 def _container(container: Document, said: Said) -> Document:
     made = "running" in said.state or "terminated" in said.state or said.restarts
     return {
-        **{"name": container["name"], "image": container["image"], "imageID": "", "restartCount": said.restarts},
-        **{"state": said.state, "lastState": said.last, **said.more},
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": "",
+        "restartCount": said.restarts,
+        "state": said.state,
+        "lastState": said.last,
+        **said.more,
         **({"containerID": f"containerd://{uuid.uuid4().hex * 2}"} if made else {}),
     }
 
@@ -237,12 +250,15 @@ def events(pod: Document, said: dict[str, Said], node: str) -> list[Document]:
         when = stamp(len(found) - number)
         result.append(
             {
-                **{
-                    "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
-                    "involvedObject": about,
-                },
-                **{"reason": reason, "message": message, "type": kind, "count": 4, "firstTimestamp": when},
-                **{"lastTimestamp": when, "source": {"component": "kubelet", "host": node}},
+                "metadata": {"generateName": f"{meta['name']}.", "namespace": meta["namespace"]},
+                "involvedObject": about,
+                "reason": reason,
+                "message": message,
+                "type": kind,
+                "count": 4,
+                "firstTimestamp": when,
+                "lastTimestamp": when,
+                "source": {"component": "kubelet", "host": node},
             }
         )
     return result

@@ -29,7 +29,9 @@ def pod_spec(*containers: Document, **more: Any) -> Document:
 def pod(*containers: Document, name: str = "web", labels: Document | None = None, **more: Any) -> Document:
     """A pod that nobody owns."""
     return {
-        **{"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name, "labels": labels or {"app": name}}},
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": labels or {"app": name}},
         "spec": pod_spec(*containers, **more),
     }
 
@@ -38,7 +40,9 @@ def owner(kind: str, *containers: Document, replicas: int = 1, spec: Document | 
     """A Deployment, StatefulSet or DaemonSet called web."""
     labels = {"app": "web"}
     return {
-        **{"apiVersion": "apps/v1", "kind": kind, "metadata": {"name": "web"}},
+        "apiVersion": "apps/v1",
+        "kind": kind,
+        "metadata": {"name": "web"},
         "spec": {
             "selector": {"matchLabels": labels},
             "template": {"metadata": {"labels": labels}, "spec": pod_spec(*containers, **more)},
@@ -58,7 +62,9 @@ def job(*containers: Document, name: str = "web", spec: Document | None = None) 
     """A job whose pod is tried once."""
     template = {"metadata": {"labels": {"app": name}}, "spec": pod_spec(*containers, restartPolicy="Never")}
     return {
-        **{"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": name}},
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": name},
         "spec": {"backoffLimit": 0, "template": template, **(spec or {})},
     }
 
@@ -66,7 +72,9 @@ def job(*containers: Document, name: str = "web", spec: Document | None = None) 
 def cron_job(**spec: Any) -> Document:
     """A cron job that comes up at new year."""
     return {
-        **{"apiVersion": "batch/v1", "kind": "CronJob", "metadata": {"name": "web"}},
+        "apiVersion": "batch/v1",
+        "kind": "CronJob",
+        "metadata": {"name": "web"},
         "spec": {"schedule": "0 0 1 1 *", "jobTemplate": {"spec": job()["spec"]}, **spec},
     }
 
@@ -75,7 +83,9 @@ def service(target: Any = 8080, **spec: Any) -> Document:
     """A service for the pods called web."""
     ports = [{"port": 80, "targetPort": target}]
     return {
-        **{"apiVersion": "v1", "kind": "Service", "metadata": {"name": "web"}},
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": {"name": "web"},
         "spec": {"selector": {"app": "web"}, "ports": ports, **spec},
     }
 
@@ -84,7 +94,9 @@ def claim(name: str = "data", storage_class: str | None = None) -> Document:
     """A claim of 1 GiB."""
     own = {} if storage_class is None else {"storageClassName": storage_class}
     return {
-        **{"apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": name}},
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": name},
         "spec": {"accessModes": ["ReadWriteOnce"], "resources": {"requests": {"storage": "1Gi"}}, **own},
     }
 
@@ -104,12 +116,18 @@ def webhook(namespace: str, client: Document) -> Document:
     """A webhook that has to agree to the pods of one namespace."""
     rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
     return {
-        **{"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration"},
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
         "metadata": {"name": f"{namespace}.why.example"},
         "webhooks": [
             {
-                **{"name": f"{namespace}.why.example", "rules": [rule], "clientConfig": client, "sideEffects": "None"},
-                **{"admissionReviewVersions": ["v1"], "timeoutSeconds": 2, "failurePolicy": "Fail"},
+                "name": f"{namespace}.why.example",
+                "rules": [rule],
+                "clientConfig": client,
+                "sideEffects": "None",
+                "admissionReviewVersions": ["v1"],
+                "timeoutSeconds": 2,
+                "failurePolicy": "Fail",
                 "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": namespace}},
             }
         ],
@@ -124,7 +142,8 @@ def policy(namespace: str) -> list[Document]:
     return [
         {
             **api,
-            **{"kind": "ValidatingAdmissionPolicy", "metadata": {"name": f"{namespace}.why.example"}},
+            "kind": "ValidatingAdmissionPolicy",
+            "metadata": {"name": f"{namespace}.why.example"},
             "spec": {
                 "matchConstraints": {"resourceRules": [rule]},
                 "validations": [
@@ -134,9 +153,11 @@ def policy(namespace: str) -> list[Document]:
         },
         {
             **api,
-            **{"kind": "ValidatingAdmissionPolicyBinding", "metadata": {"name": f"{namespace}.why.example"}},
+            "kind": "ValidatingAdmissionPolicyBinding",
+            "metadata": {"name": f"{namespace}.why.example"},
             "spec": {
-                **{"policyName": f"{namespace}.why.example", "validationActions": ["Deny"]},
+                "policyName": f"{namespace}.why.example",
+                "validationActions": ["Deny"],
                 "matchResources": {"namespaceSelector": selector},
             },
         },

@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "selfhosted-kubernetes"
 TOKENS = {"admin": '"system:masters"', "developer": '"developers"', "reader": '"readers"'}
 # Short, so that a silent node is noticed within the test.
-GRACE = "8s"
+GRACE = "20s"
 
 
 def binary(name: str, folder: Path) -> Path:
@@ -108,7 +108,9 @@ class Plane:
         """A kubeconfig of one of the users in TOKENS."""
         authority = base64.b64encode((self.folder / "tls" / "apiserver.crt").read_bytes()).decode()
         document = {
-            **{"apiVersion": "v1", "kind": "Config", "current-context": "plane"},
+            "apiVersion": "v1",
+            "kind": "Config",
+            "current-context": "plane",
             "clusters": [{"name": "plane", "cluster": {"server": self.url, "certificate-authority-data": authority}}],
             "users": [{"name": user, "user": {"token": user}}],
             "contexts": [{"name": "plane", "context": {"cluster": "plane", "user": user}}],

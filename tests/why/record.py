@@ -50,7 +50,7 @@ def keep(name: str, asked: Recorder) -> None:
     """One file for a case, a line for each answer."""
     if not WRITE:
         return
-    FOLDER.mkdir(exist_ok=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
     lines = [f"{json.dumps(path)}: {json.dumps(slim(path, said))}" for path, said in sorted(asked.answers.items())]
     text = f'{{"now": "{now}", "answers": {{\n' + ",\n".join(lines) + "\n}}\n"

@@ -26,8 +26,8 @@ def test_verdict(cluster: Cluster, case: Case) -> None:
     config = client.kubeconfig(str(cluster.plane.kubeconfig), kubectl=str(binary("kubectl", cluster.plane.folder)))
     deadline = time.monotonic() + SECONDS
     while True:
-        asking = record.Recorder(config)
-        said = answer.why(asking, wanted)
+        with record.Recorder(config) as asking:
+            said = answer.why(asking, wanted)
         # Neither is a word about what is: it may still come.
         if said["state"] not in ("starting", "unclear") or time.monotonic() > deadline:
             break

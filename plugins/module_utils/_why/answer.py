@@ -54,15 +54,16 @@ def document(facts: Facts, item: Document) -> dict[str, Any]:
         "target": {"kind": item["kind"], "namespace": namespace(item), "name": name(item)},
         "state": state,
         "verdict": verdict,
-        "cause": _cause(first),
-        "also": [_cause(it) for it in found[1:4]],
+        "cause": plain(first),
+        "also": [plain(it) for it in found[1:4]],
         "where": where.pod(pod) if pod else {},
         "changed": where.changes(facts, item, pod),
         "unknown": list(dict.fromkeys(facts.unknown)),
     }
 
 
-def _cause(cause: Cause | None) -> dict[str, Any]:
+def plain(cause: Cause | None) -> dict[str, Any]:
+    """A cause as a dictionary, empty without one."""
     if cause is None:
         return {}
     parts = asdict(cause)
@@ -94,10 +95,10 @@ def _pod_state(facts: Facts, item: Document) -> tuple[str, str]:
         return "starting", sentence(f"{ref(item)} is ending")
     last = facts.about(item)[:1]
     doing = f": {last[0].get('message')}" if last else ""
-    since = facts.age(_last_step(item))
-    if since < PATIENCE or (last and last[0].get("reason") == "Pulling"):
-        return "starting", sentence(f"{ref(item)} has been starting for {span(since)}{doing}")
-    return "unclear", sentence(f"{ref(item)} has not been ready for {span(since)}, and nothing says why{doing}")
+    waited = facts.age(_last_step(item))
+    if waited < PATIENCE or (last and last[0].get("reason") == "Pulling"):
+        return "starting", sentence(f"{ref(item)} has been starting for {span(waited)}{doing}")
+    return "unclear", sentence(f"{ref(item)} has not been ready for {span(waited)}, and nothing says why{doing}")
 
 
 def _last_step(item: Document) -> str:
@@ -117,7 +118,10 @@ def _restarts(facts: Facts, item: Document) -> str:
         ended = (status.get("lastState") or {}).get("terminated")
         if status.get("restartCount") and ended:
             code = f"exit code {ended.get('exitCode')} ({ended.get('reason')})"
-            return f"; {spec['name']} was restarted {status['restartCount']} times, last {span(facts.age(ended.get('finishedAt')))} ago after {code}"
+            return (
+                f"; {spec['name']} was restarted {status['restartCount']} times, last "
+                f"{span(facts.age(ended.get('finishedAt')))} ago after {code}"
+            )
     return ""
 
 

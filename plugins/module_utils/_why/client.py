@@ -18,13 +18,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from .model import Document
 
+Self = TypeVar("Self", bound="Client")
 SECONDS = 5.0
 AT_ONCE = 6
 METADATA = "application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1"
@@ -72,6 +73,8 @@ class Client:
         self.budget = budget
         self._lock = threading.Lock()
         self._own = threading.local()
+        self._pool = ThreadPoolExecutor(AT_ONCE)
+        self._connections: list[http.client.HTTPConnection] = []
         cluster = _first(config, "cluster")
         user = _first(config, "user")
         context = _first(config, "context")
@@ -102,9 +105,18 @@ class Client:
 
     def together(self, questions: Iterable[Callable[[], Any]]) -> None:
         """Run all at the same time; the first error that they let through is raised when all have ended."""
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            for done in [pool.submit(it) for it in questions]:
-                done.result()
+        asked = [self._pool.submit(it) for it in questions]
+        wait(asked)
+        for done in asked:
+            done.result()
+
+    def __enter__(self: Self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._pool.shutdown()
+        for connection in self._connections:
+            connection.close()
 
     def _request(self, path: str, accept: str) -> tuple[int, str, str]:
         for attempt in (1, 2):
@@ -129,6 +141,8 @@ class Client:
         else:
             connection = _Connection(self._host, self._port, self._name, self._tls)
         self._own.connection = connection
+        with self._lock:
+            self._connections.append(connection)
         return connection
 
 

@@ -13,8 +13,10 @@ from .model import Cause, Document, Rule, apply, full, namespace, ref
 RULES = [
     Rule(
         "WebhookUnreachable",
-        r"failed calling webhook \"(?P<webhook>[^\"]+)\": .*?(?P<why>no endpoints available for service \"[^\"]+\"|service \"[^\"]+\" not found|"
-        r"context deadline exceeded|connection refused|no such host|x509: [^\n]+|i/o timeout|no route to host|EOF|[^:]+$)",
+        r"failed calling webhook \"(?P<webhook>[^\"]+)\": .*?(?P<why>no endpoints available for service \"[^\"]+\"|"
+        r"service \"[^\"]+\" not found|"
+        r"context deadline exceeded|connection refused|no such host|x509: [^\n]+|i/o timeout|no route to host|"
+        r"EOF|[^:]+$)",
         "webhook/{webhook}",
         "the admission webhook {webhook}, which has to agree to new pods of {who}, does not answer: {why}",
         "start the webhook's own pods; where it is not needed any more, delete its configuration: "
@@ -38,7 +40,8 @@ RULES = [
         "QuotaExceeded",
         r"exceeded quota: (?P<quota>[^,]+), requested: (?P<asked>.+?), used: (?P<used>.+?), limited: (?P<limit>.+)",
         "resourcequota/{namespace}/{quota}",
-        "the quota {quota} of namespace {namespace} has no room for the pods of {who}: asked {asked}, used {used}, limit {limit}",
+        "the quota {quota} of namespace {namespace} has no room for the pods of {who}: asked {asked}, used {used}, "
+        "limit {limit}",
         "remove other pods of the namespace, lower requests or replicas, or have the quota raised",
     ),
     Rule(
@@ -50,7 +53,8 @@ RULES = [
     ),
     Rule(
         "LimitRange",
-        r"(?P<why>(?:minimum|maximum) (?P<what>\S+) usage per (?:Container|Pod) is [^,\]]+[^\]]*|max limit to request ratio[^\]]*)",
+        r"(?P<why>(?:minimum|maximum) (?P<what>\S+) usage per (?:Container|Pod) is [^,\]]+[^\]]*|max limit to "
+        r"request ratio[^\]]*)",
         "limitrange/{namespace}",
         "a LimitRange of namespace {namespace} does not allow the pods of {who}: {why}",
         "kubectl get limitrange -n {namespace} -o yaml; change requests or limits",

@@ -34,14 +34,17 @@ RULES = [
         r"no match for platform|no matching manifest for",
         "image/{image}",
         "image {image} was not made for the processor of node {node}",
-        "build it for that platform too (docker buildx build --platform), or choose nodes with nodeSelector kubernetes.io/arch",
+        "build it for that platform too (docker buildx build --platform), or choose nodes with nodeSelector "
+        "kubernetes.io/arch",
     ),
     Rule(
         "ImagePullUnauthorized",
-        r"authorization failed|pull access denied|unauthorized|401 Unauthorized|403 Forbidden|no basic auth credentials|denied:",
+        r"authorization failed|pull access denied|unauthorized|401 Unauthorized|403 Forbidden|no basic auth "
+        r"credentials|denied:",
         "image/{image}",
         "registry {registry} does not give {image} to this pod: {secrets}",
-        "kubectl create secret docker-registry NAME -n {namespace} --docker-server={registry} …, and name it in imagePullSecrets "
+        "kubectl create secret docker-registry NAME -n {namespace} --docker-server={registry} …, and name it in "
+        "imagePullSecrets "
         "(a registry also answers so for a name that it does not have)",
     ),
     Rule(
@@ -49,7 +52,8 @@ RULES = [
         r"x509:|certificate signed by unknown authority|server gave HTTP response to HTTPS client|tls: ",
         "registry/{registry}",
         "node {node} does not trust the certificate of registry {registry}, or it speaks no TLS",
-        "give the CA to containerd (containerd_registries of the containerd role), or name the registry by a name in its certificate",
+        "give the CA to containerd (containerd_registries of the containerd role), or name the registry by a name "
+        "in its certificate",
     ),
     Rule(
         "RegistryNameUnknown",
@@ -60,7 +64,8 @@ RULES = [
     ),
     Rule(
         "RegistryUnreachable",
-        r"connection refused|i/o timeout|no route to host|network is unreachable|connection reset|context deadline exceeded|"
+        r"connection refused|i/o timeout|no route to host|network is unreachable|connection reset|context "
+        r"deadline exceeded|"
         r"EOF|RegistryUnavailable|registry is unavailable|unexpected status.*: 5\d\d|50[0234] ",
         "registry/{registry}",
         "registry {registry} cannot be reached from node {node}",
@@ -131,7 +136,10 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
     lines += [told(facts, it) for it in facts.about(pod, "FailedToRetrieveImagePullSecret")[:1]]
     secret = _missing_secret(facts, pod)
     if found.code == "ImagePullUnauthorized" and secret:
-        verdict = f"the secret {secret}, with which {ref(pod)} should pull {image}, does not exist in namespace {namespace(pod)}"
+        verdict = (
+            f"the secret {secret}, with which {ref(pod)} should pull {image}, does not exist in namespace "
+            f"{namespace(pod)}"
+        )
         todo = (
             f"kubectl create secret docker-registry {secret} -n {namespace(pod)} …, or name another in imagePullSecrets"
         )

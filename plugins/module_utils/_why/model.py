@@ -51,8 +51,8 @@ def apply(rules: Iterable[Rule], text: str, **known: str) -> Cause | None:
         found = re.search(rule.pattern, text, re.DOTALL)
         if found:
             words = {**known, **{name: value or "" for name, value in found.groupdict().items()}, "text": text}
-            parts = [part.format_map(words) for part in (rule.object, rule.verdict, rule.todo)]
-            return Cause(rule.code, *parts, container=known.get("container", ""))
+            about, verdict, todo = (part.format_map(words) for part in (rule.object, rule.verdict, rule.todo))
+            return Cause(rule.code, about, verdict, todo, container=known.get("container", ""))
     return None
 
 

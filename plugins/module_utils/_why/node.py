@@ -129,7 +129,9 @@ def _late(facts: Facts, node: Document) -> Iterator[Cause]:
 
 def of_pod(facts: Facts, pod: Document) -> Iterator[Cause]:
     """Why a pod's node keeps it from being well; pressure and cordons keep only others away."""
-    node_name = pod["spec"].get("nodeName", "")
+    node_name = pod["spec"].get("nodeName")
+    if not node_name:
+        return
     node = facts.get("Node", "", node_name)
     if node is None:
         if facts.lacks("Node", "", node_name):

@@ -29,15 +29,50 @@ from .model import (
 PATIENCE = timedelta(seconds=60)
 # A pod that ended without being restarted: status.reason (pkg/kubelet, pkg/controller).
 ENDED = [
-    Rule("Evicted", r"^Evicted (?P<why>.*)", "node/{node}", "{who} was evicted from node {node}: {why}",
-         "give its containers requests that fit what they use; an evicted pod is started elsewhere by its owner"),
-    Rule("DeadlineExceeded", r"^DeadlineExceeded", "{key}", "{who} ran longer than its activeDeadlineSeconds", "raise it, or see what takes so long: its log"),
-    Rule("NodeShutdown", r"^(NodeShutdown|Terminated|Shutdown)", "node/{node}", "{who} was ended because node {node} shut down", "its owner makes a new one; delete this one"),
-    Rule("NodeGone", r"^NodeLost", "node/{node}", "node {node}, on which {who} ran, is lost", "see the node: kubectl why node/{node}"),
-    Rule("NodeRefuses", r"^(OutOf|UnexpectedAdmissionError|NodeAffinity|NodePorts|TopologyAffinityError|PodFeatureUnsupported|SysctlForbidden|AppArmor)\S* ?(?P<why>.*)",
-         "{key}", "node {node} did not accept {who}: {why}", "its owner makes a new one; if that repeats, the text says what to change"),
-    Rule("Preempted", r"^Preempting", "{key}", "{who} had to make room on node {node} for a pod of higher priority", "give it a higher priorityClassName, or add a node"),
-]  # fmt: skip
+    Rule(
+        "Evicted",
+        r"^Evicted (?P<why>.*)",
+        "node/{node}",
+        "{who} was evicted from node {node}: {why}",
+        "give its containers requests that fit what they use; an evicted pod is started elsewhere by its owner",
+    ),
+    Rule(
+        "DeadlineExceeded",
+        r"^DeadlineExceeded",
+        "{key}",
+        "{who} ran longer than its activeDeadlineSeconds",
+        "raise it, or see what takes so long: its log",
+    ),
+    Rule(
+        "NodeShutdown",
+        r"^(NodeShutdown|Terminated|Shutdown)",
+        "node/{node}",
+        "{who} was ended because node {node} shut down",
+        "its owner makes a new one; delete this one",
+    ),
+    Rule(
+        "NodeGone",
+        r"^NodeLost",
+        "node/{node}",
+        "node {node}, on which {who} ran, is lost",
+        "see the node: kubectl why node/{node}",
+    ),
+    Rule(
+        "NodeRefuses",
+        r"^(OutOf|UnexpectedAdmissionError|NodeAffinity|NodePorts|TopologyAffinityError|PodFeatureUnsupported|"
+        r"SysctlForbidden|AppArmor)\S* ?(?P<why>.*)",
+        "{key}",
+        "node {node} did not accept {who}: {why}",
+        "its owner makes a new one; if that repeats, the text says what to change",
+    ),
+    Rule(
+        "Preempted",
+        r"^Preempting",
+        "{key}",
+        "{who} had to make room on node {node} for a pod of higher priority",
+        "give it a higher priorityClassName, or add a node",
+    ),
+]
 
 
 def state(facts: Facts, pod: Document) -> str:
@@ -91,7 +126,7 @@ def _containers(facts: Facts, pod: Document) -> Iterator[Cause]:
         started = [
             it
             for it in every
-            if (it[1].get("state") or {}).get("waiting", {}).get("reason")
+            if ((it[1].get("state") or {}).get("waiting") or {}).get("reason")
             not in (None, "ContainerCreating", "PodInitializing")
         ]
         if not started:
@@ -133,10 +168,13 @@ def _container(facts: Facts, pod: Document, spec: Document, status: Document, fi
         else:
             yield from process.judge(facts, pod, spec, status)
     elif now.get("running") and first:
-        since = facts.age(now["running"].get("startedAt"))
+        since = facts.age((now["running"] or {}).get("startedAt"))
         if since > PATIENCE:
             who = spec["name"]
-            verdict = f"{ref(pod)} waits for its init container {who}, which has run for {span(since)}; the others start when it ends"
+            verdict = (
+                f"{ref(pod)} waits for its init container {who}, which has run for {span(since)}; the others "
+                "start when it ends"
+            )
             todo = f"kubectl logs {pod['metadata']['name']} -n {namespace(pod)} -c {who} says what it waits for"
             lines = facts.logs.get((namespace(pod), pod["metadata"]["name"], who), [])
             yield Cause(

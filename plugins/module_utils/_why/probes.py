@@ -15,14 +15,46 @@ from .model import Cause, Document, Facts, Rule, apply, condition, full, name, n
 FRESH = timedelta(minutes=15)
 LOG = "kubectl logs {name} -n {namespace} -c {container}"
 RULES = [
-    Rule("refused", r"connection refused", "", "nothing listens on {port}", "does the program listen on {port}, on 0.0.0.0 and not 127.0.0.1? " + LOG),
-    Rule("status", r"statuscode: (?P<status>\d+)", "", "it answered {status}", "correct the path, or see why the program answers so: " + LOG),
-    Rule("late", r"Timeout exceeded|i/o timeout|deadline exceeded|timed out", "", "it did not answer within {seconds} s", "raise timeoutSeconds, or see what keeps it busy: " + LOG),
-    Rule("tls", r"malformed HTTP response|HTTP request to an HTTPS server|x509|tls:", "", "it speaks the other of HTTP and HTTPS", "correct scheme of the probe"),
+    Rule(
+        "refused",
+        r"connection refused",
+        "",
+        "nothing listens on {port}",
+        "does the program listen on {port}, on 0.0.0.0 and not 127.0.0.1? " + LOG,
+    ),
+    Rule(
+        "status",
+        r"statuscode: (?P<status>\d+)",
+        "",
+        "it answered {status}",
+        "correct the path, or see why the program answers so: " + LOG,
+    ),
+    Rule(
+        "late",
+        r"Timeout exceeded|i/o timeout|deadline exceeded|timed out",
+        "",
+        "it did not answer within {seconds} s",
+        "raise timeoutSeconds, or see what keeps it busy: " + LOG,
+    ),
+    Rule(
+        "tls",
+        r"malformed HTTP response|HTTP request to an HTTPS server|x509|tls:",
+        "",
+        "it speaks the other of HTTP and HTTPS",
+        "correct scheme of the probe",
+    ),
     Rule("service", r"unknown service|service unhealthy", "", "its gRPC health service says no", LOG),
-    Rule("command", r"executable file not found|no such file", "", "the image lacks the probe's program", "correct the probe's command"),
-    Rule("other", r"", "", "{answer}", "try it by hand: kubectl exec -n {namespace} {name} -c {container} -- …; " + LOG),
-]  # fmt: skip
+    Rule(
+        "command",
+        r"executable file not found|no such file",
+        "",
+        "the image lacks the probe's program",
+        "correct the probe's command",
+    ),
+    Rule(
+        "other", r"", "", "{answer}", "try it by hand: kubectl exec -n {namespace} {name} -c {container} -- …; " + LOG
+    ),
+]
 CODES = {"Readiness": "ReadinessProbe", "Startup": "StartupProbe", "Liveness": "LivenessProbe"}
 FIELDS = {"Readiness": "readinessProbe", "Startup": "startupProbe", "Liveness": "livenessProbe"}
 
@@ -86,7 +118,7 @@ def gates(pod: Document) -> Iterator[Cause]:
 
 
 def _port(container: Document, probe: dict[str, Any]) -> str:
-    how = next((probe[it] for it in ("httpGet", "tcpSocket", "grpc") if it in probe), {})
+    how: dict[str, Any] = next((probe[it] for it in ("httpGet", "tcpSocket", "grpc") if it in probe), {})
     port = how.get("port", "its port")
     numbers = {it.get("name"): it["containerPort"] for it in container.get("ports") or []}
     return f"port {numbers.get(port, port)}"

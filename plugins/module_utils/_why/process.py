@@ -41,7 +41,8 @@ START = [
     ),
     Rule(
         "MountWrong",
-        r"error mounting \"(?P<source>[^\"]+)\" to rootfs at \"(?P<target>[^\"]+)\"|not a directory.*mount|are you trying to mount",
+        r"error mounting \"(?P<source>[^\"]+)\" to rootfs at \"(?P<target>[^\"]+)\"|not a directory.*mount|are you "
+        r"trying to mount",
         "{pod}",
         "container {container} cannot start: a volume cannot be mounted at {target}",
         "a file can be mounted over a file and a folder over a folder alone: correct mountPath or subPath",
@@ -77,20 +78,58 @@ START = [
 ]
 # Of the program's own last lines, newest first; they say more than exit code 1.
 LINES = [
-    Rule("ReadOnlyFileSystem", r"(?i)read-only file ?system", "{pod}", "it needs to write, and its file system is read-only", START[4].todo),
-    Rule("DiskFull", r"(?i)no space left on device", "{pod}", "its disk is full", "see df in the container; enlarge or empty the volume"),
-    Rule("PortTaken", r"(?i)address already in use", "{pod}", "its port is taken", "two containers of a pod share its ports; with hostNetwork all of the node do"),
+    Rule(
+        "ReadOnlyFileSystem",
+        r"(?i)read-only file ?system",
+        "{pod}",
+        "it needs to write, and its file system is read-only",
+        START[4].todo,
+    ),
+    Rule(
+        "DiskFull",
+        r"(?i)no space left on device",
+        "{pod}",
+        "its disk is full",
+        "see df in the container; enlarge or empty the volume",
+    ),
+    Rule(
+        "PortTaken",
+        r"(?i)address already in use",
+        "{pod}",
+        "its port is taken",
+        "two containers of a pod share its ports; with hostNetwork all of the node do",
+    ),
     Rule(
         "NameUnknown",
-        r"(?i)no such host|could not resolve host|temporary failure in name resolution|name or service not known|getaddrinfo|NXDOMAIN",
+        r"(?i)no such host|could not resolve host|temporary failure in name resolution|name or service not known|"
+        r"getaddrinfo|NXDOMAIN",
         "{pod}",
         "it looks for a host whose name has no address",
-        "the name of a Service is NAME, in another namespace NAME.NAMESPACE; kubectl why service/NAME, and kubectl why -n kube-system deployment/coredns",
+        "the name of a Service is NAME, in another namespace NAME.NAMESPACE; kubectl why service/NAME, and kubectl "
+        "why -n kube-system deployment/coredns",
     ),
-    Rule("DependencyDown", r"(?i)connection refused|ECONNREFUSED", "{pod}", "what it connects to does not answer", "kubectl why service/NAME for the service that its log names"),
-    Rule("NoPermission", r"(?i)permission denied|operation not permitted|EACCES|EPERM", "{pod}", "it lacks a permission", "compare runAsUser, fsGroup and capabilities with what the image needs"),
-    Rule("CommandNotFound", r"(?i): (?:command )?not found$", "{pod}", "it calls a program that its image does not have", START[0].todo),
-]  # fmt: skip
+    Rule(
+        "DependencyDown",
+        r"(?i)connection refused|ECONNREFUSED",
+        "{pod}",
+        "what it connects to does not answer",
+        "kubectl why service/NAME for the service that its log names",
+    ),
+    Rule(
+        "NoPermission",
+        r"(?i)permission denied|operation not permitted|EACCES|EPERM",
+        "{pod}",
+        "it lacks a permission",
+        "compare runAsUser, fsGroup and capabilities with what the image needs",
+    ),
+    Rule(
+        "CommandNotFound",
+        r"(?i): (?:command )?not found$",
+        "{pod}",
+        "it calls a program that its image does not have",
+        START[0].todo,
+    ),
+]
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV"}
 
 
@@ -139,7 +178,8 @@ def _ended(facts: Facts, pod: Document, container: Document, status: Document, e
     who, code = container["name"], int(ended.get("exitCode", 0))
     lines = facts.logs.get((namespace(pod), name(pod), who), [])
     evidence = [
-        f"container {who} ended with exit code {code} ({ended.get('reason', '')}) {span(facts.age(ended.get('finishedAt')))} ago"
+        f"container {who} ended with exit code {code} ({ended.get('reason', '')}) "
+        f"{span(facts.age(ended.get('finishedAt')))} ago"
     ]
     evidence += [str(ended["message"])] if ended.get("message") else []
     evidence += [f"log: {line}" for line in lines[-5:]]
@@ -167,7 +207,10 @@ def _by_code(pod: Document, container: Document, ended: dict[str, Any], code: in
             "raise resources.limits.memory, or make the program use less (a JVM needs -XX:MaxRAMPercentage)",
         )
     if code == 0:
-        verdict = f"the program of container {who} ends by itself, without an error; {ref(pod)} is to run for ever, so it is started again"
+        verdict = (
+            f"the program of container {who} ends by itself, without an error; {ref(pod)} is to run for ever, "
+            "so it is started again"
+        )
         return (
             "EndsByItself",
             verdict,

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a pod on its node from getting as far as its containers: sandbox and pod network, volumes, a silent kubelet."""
+"""What keeps a pod on its node from getting as far as its containers: sandbox, pod network, volumes, a silent kubelet."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ RULES = [
         r"no IP addresses available|no available IP|failed to allocate for range",
         "node/{node}",
         "node {node} has no address left for another pod",
-        "remove pods there, or what is left of old ones (on {node}: ls /var/lib/cni/networks/*); a smaller maxPods avoids it",
+        "remove pods there, or what is left of old ones (on {node}: ls /var/lib/cni/networks/*); a smaller "
+        "maxPods avoids it",
     ),
     Rule(
         "CniPluginMissing",

@@ -45,7 +45,8 @@ RULES = [
         "AntiAffinity",
         "anti-affinity rules",
         "{pod}",
-        "{who} may not run beside pods that every node has: there are fewer nodes than pods that keep away from each other",
+        "{who} may not run beside pods that every node has: there are fewer nodes than pods that keep away from "
+        "each other",
         "add a node, run fewer replicas, or prefer (preferredDuringScheduling…) instead of requiring it",
     ),
     Rule(
@@ -198,8 +199,8 @@ def _wanted(pod: Document) -> str:
     spec = pod["spec"]
     parts = [f"{key}={value}" for key, value in (spec.get("nodeSelector") or {}).items()]
     for term in _terms(spec):
-        for it in [*(term.get("matchExpressions") or []), *(term.get("matchFields") or [])]:
-            parts.append(f"{it['key']} {it['operator']} {','.join(it.get('values') or [])}".strip())
+        meant = [*(term.get("matchExpressions") or []), *(term.get("matchFields") or [])]
+        parts += [f"{it['key']} {it['operator']} {','.join(it.get('values') or [])}".strip() for it in meant]
     return f"nodeSelector or affinity ({', '.join(parts)})" if parts else "nodeSelector or affinity"
 
 
@@ -268,7 +269,7 @@ def _taint(taint: dict[str, str]) -> str:
 def _table(facts: Facts, pod: Document) -> tuple[tuple[str, ...], ...]:
     """Each node with what is free on it, and why it does not take the pod."""
     wanted, pods = requests(pod), facts.all("Pod")
-    resources = [key for key in ("cpu", "memory") if key in wanted]
+    resources: list[str] = [key for key in ("cpu", "memory") if key in wanted]
     resources += [key for key in sorted(wanted) if key not in ("cpu", "memory", "pods")]
     rows = []
     for node in sorted(facts.all("Node"), key=name):

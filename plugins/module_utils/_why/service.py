@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Why a Service does not answer: whom it selects, on which port, whether they are ready, and whether its name resolves."""
+"""Why a Service does not answer: whom it selects, on which port, whether they are ready, whether its name resolves."""
 
 from __future__ import annotations
 
@@ -71,7 +71,10 @@ def _selects_nothing(facts: Facts, service: Document, selector: dict[str, str]) 
         causes = workload.judge(facts, owner)
         if causes:
             return causes[0]
-    todo = f"kubectl get pods -n {namespace(service)} --show-labels; correct the selector, or the labels in the pod template"
+    todo = (
+        f"kubectl get pods -n {namespace(service)} --show-labels; correct the selector, or the labels in the "
+        "pod template"
+    )
     return Cause("SelectorMatchesNothing", full(service), verdict, todo)
 
 

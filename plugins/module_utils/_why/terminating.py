@@ -36,7 +36,7 @@ def judge(facts: Facts, item: Document) -> Iterator[Cause]:
     asked = item["metadata"].get("deletionTimestamp")
     late = facts.age(asked)
     if item["kind"] == "Pod":
-        unwell = [it for it in nodes_area.of_pod(facts, item) if it.code not in ("NodeNetworkNotReady",)]
+        unwell = [it for it in nodes_area.of_pod(facts, item) if it.code != "NodeNetworkNotReady"]
         if unwell and late > timedelta(0):
             yield from unwell
             return
@@ -45,7 +45,10 @@ def judge(facts: Facts, item: Document) -> Iterator[Cause]:
         verdict = (
             f"{ref(item)} was deleted {span(late)} ago and stays until its finalizer is removed: {names(finalizers)}"
         )
-        todo = "start the controller that the finalizer belongs to; only when it is gone for good, remove the finalizer: kubectl edit"
+        todo = (
+            "start the controller that the finalizer belongs to; only when it is gone for good, remove the "
+            "finalizer: kubectl edit"
+        )
         yield Cause("Finalizer", full(item), verdict, todo)
         return
     if item["kind"] == "Pod" and late > PATIENCE:

@@ -143,7 +143,7 @@ def _pending(facts: Facts, claim: Document, used: bool) -> Iterator[Cause]:
         return
     storage = facts.get("StorageClass", "", wanted or "")
     if not wanted or (storage and storage.get("provisioner") == NO_PROVISIONER):
-        if _waits_for_pod(facts, claim, storage) and not used:
+        if _waits_for_pod(claim, storage) and not used:
             return
         default = any((it["metadata"].get("annotations") or {}).get(DEFAULT_CLASS) == "true" for it in classes)
         if wanted is None and not default and ("StorageClass", "") in facts.complete:
@@ -159,7 +159,7 @@ def _pending(facts: Facts, claim: Document, used: bool) -> Iterator[Cause]:
                 "NoVolumeFits", key, verdict, "kubectl get pv shows them; add one that fits, or ask for less", lines
             )
         return
-    if _waits_for_pod(facts, claim, storage) and not failed:
+    if _waits_for_pod(claim, storage) and not failed:
         return
     provisioner = (storage or {}).get("provisioner", "its provisioner")
     if failed and failed[0].get("reason") == "ProvisioningFailed":
@@ -174,7 +174,7 @@ def _pending(facts: Facts, claim: Document, used: bool) -> Iterator[Cause]:
     )
 
 
-def _waits_for_pod(facts: Facts, claim: Document, storage: Document | None) -> bool:
+def _waits_for_pod(claim: Document, storage: Document | None) -> bool:
     """Volumes of such a class are made when a pod has a node; until then a claim without one is well."""
     if not storage or storage.get("volumeBindingMode") != "WaitForFirstConsumer":
         return False

@@ -33,7 +33,7 @@ def pod(item: Document) -> dict[str, Any]:
 def _container(item: Document, spec: Document, status: Document, folder: str) -> dict[str, Any]:
     restarts, last = status.get("restartCount", 0), (status.get("lastState") or {}).get("terminated") or {}
     ident = status.get("containerID") or last.get("containerID") or ""
-    state, detail = next(iter((status.get("state") or {}).items()), ("waiting", {}))
+    state, detail = next(iter((status.get("state") or {"waiting": {}}).items()))
     return {
         "name": spec["name"],
         "id": ident.rpartition("//")[2],

@@ -1,12 +1,13 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What makes pods: deployments, stateful sets, daemon sets, jobs, cron jobs. Are all of its pods there and well?"""
+"""What makes pods: deployments, stateful sets, daemon sets, jobs, cron jobs. Whether all of their pods are well."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
+from typing import Any
 
 from . import pods
 from .model import (
@@ -55,7 +56,11 @@ def judge(facts: Facts, owner: Document) -> list[Cause]:
         return _unique(_job(facts, owner))
     if owner["kind"] == "CronJob":
         return _unique(_cron_job(facts, owner))
-    return [] if complete(owner) else _unique(_replicas(facts, owner))
+    # A daemon set whose pods are refused may not even count the nodes that it wants them on.
+    refused = owner["kind"] == "DaemonSet" and not owner.get("status", {}).get("desiredNumberScheduled")
+    if complete(owner) and not (refused and facts.about(owner, "FailedCreate")):
+        return []
+    return _unique(_replicas(facts, owner))
 
 
 def complete(owner: Document) -> bool:
@@ -72,7 +77,7 @@ def complete(owner: Document) -> bool:
     ready = status.get("readyReplicas", 0) >= wanted
     if owner["kind"] == "Deployment":
         ready = ready and status.get("updatedReplicas", 0) >= wanted
-    return ready and not condition(owner, "ReplicaFailure").get("status") == "True"
+    return ready and condition(owner, "ReplicaFailure").get("status") != "True"
 
 
 def _replicas(facts: Facts, owner: Document) -> Iterator[Cause]:
@@ -140,11 +145,14 @@ def _job(facts: Facts, job: Document) -> Iterator[Cause]:
         yield from _job_failed(facts, job, failed)
 
 
-def _job_failed(facts: Facts, job: Document, failed: dict[str, str] | Document) -> Iterator[Cause]:
+def _job_failed(facts: Facts, job: Document, failed: Mapping[str, Any]) -> Iterator[Cause]:
     who, spec = ref(job), job["spec"]
     line = f"condition Failed: {failed.get('reason')}: {failed.get('message')}"
     if failed.get("reason") == "DeadlineExceeded":
-        verdict = f"{who} was stopped because it took longer than its activeDeadlineSeconds ({spec.get('activeDeadlineSeconds')} s)"
+        verdict = (
+            f"{who} was stopped because it took longer than its activeDeadlineSeconds "
+            f"({spec.get('activeDeadlineSeconds')} s)"
+        )
         yield Cause("DeadlineExceeded", full(job), verdict, "raise it, or see in the log what takes so long", (line,))
         return
     tries = job.get("status", {}).get("failed", 0)
