@@ -64,5 +64,10 @@ def main(arguments: list[str] | None = None) -> int:
     return int(broken)
 
 
-if __name__ == "__main__":
+def run() -> None:
+    """What the installed program does."""
     sys.exit(main())
+
+
+if __name__ == "__main__":
+    run()

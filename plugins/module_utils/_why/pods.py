@@ -137,20 +137,15 @@ def _containers(facts: Facts, pod: Document) -> Iterator[Cause]:
             continue
         found = list(_container(facts, pod, spec, status, first))
         yield from found
-        if first and not found:
+        if first:
             # The others do not start before it has ended.
-            return
-        if found and first:
             return
 
 
 def _well(status: Document, first: bool) -> bool:
-    ended = (status.get("state") or {}).get("terminated")
-    return (
-        bool(ended) and ended["exitCode"] == 0
-        if first
-        else bool(status.get("ready")) and not status.get("restartCount")
-    )
+    if first:
+        return ((status.get("state") or {}).get("terminated") or {}).get("exitCode") == 0
+    return bool(status.get("ready")) and not status.get("restartCount")
 
 
 def _container(facts: Facts, pod: Document, spec: Document, status: Document, first: bool) -> Iterator[Cause]:

@@ -150,7 +150,7 @@ def _unwell(facts: Facts, pod: Document) -> Iterator[Cause]:
 
 
 def _rules(facts: Facts, pod: Document) -> list[Rule]:
-    """Those that can be meant: the scheduler names for each node one reason, also for nodes that are not for the pod."""
+    """Those that can be meant: the scheduler names a reason for each node, also for those that are not for the pod."""
     nodes = facts.all("Node")
     if not nodes:
         return RULES
