@@ -16,17 +16,22 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.client 
 FOLDER = Path(__file__).resolve().parents[1] / "unit/plugins/module_utils/_why/recorded"
 WRITE = os.environ.get("SELFHOSTED_RECORD") == "write"
 # Nothing reads these.
-DROPPED = (
-    "resourceVersion",
-    "selfLink",
-    "generateName",
-    "annotations",
-    "imageID",
-    "qosClass",
-    "tolerations",
-    "daemonEndpoints",
-)
-POD = ("volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "dnsPolicy", "securityContext", "capacity")
+DROPPED = {
+    *("resourceVersion", "selfLink", "generateName", "annotations", "imageID", "qosClass", "tolerations"),
+    *("daemonEndpoints", "volumeMounts", "terminationMessagePath", "terminationMessagePolicy", "dnsPolicy", "capacity"),
+    *("securityContext", "firstTimestamp", "source", "reportingComponent", "reportingInstance"),
+    *("podIPs", "hostIPs", "imagePullPolicy", "serviceAccount", "preemptionPolicy", "enableServiceLinks", "nodeInfo"),
+    *(
+        "strategy",
+        "revisionHistoryLimit",
+        "clusterIPs",
+        "ipFamilies",
+        "ipFamilyPolicy",
+        "sessionAffinity",
+        "apiVersion",
+    ),
+    *("blockOwnerDeletion", "fieldsV1", "fieldsType", "podManagementPolicy", "persistentVolumeClaimRetentionPolicy"),
+}
 
 
 class Recorder(Client):
@@ -79,12 +84,13 @@ def _without(said: Any) -> Any:
         return [_without(it) for it in said]
     if not isinstance(said, dict):
         return said
-    result = {
-        key: _without(value)
-        for key, value in said.items()
-        if key not in (*DROPPED, *POD) and value not in ({}, [], None, "")
-    }
-    if "managedFields" in result:
-        fields = ("manager", "time", "subresource")
-        result["managedFields"] = [{key: it[key] for key in fields if key in it} for it in result["managedFields"]]
-    return result
+    kept = {key: value for key, value in said.items() if key not in DROPPED}
+    if "involvedObject" in kept:
+        kept["metadata"] = {"creationTimestamp": kept["metadata"]["creationTimestamp"]}
+    if "managedFields" in kept:
+        # Who changed it; controllers change everything.
+        edits = [
+            it for it in kept["managedFields"] if not it["manager"].startswith("kube-") and "subresource" not in it
+        ]
+        kept["managedFields"] = [{key: it[key] for key in ("manager", "time")} for it in edits]
+    return {key: _without(value) for key, value in kept.items()}
