@@ -14,7 +14,7 @@ description:
     and in which file the log is, what changed last, and what to do next.
   - Without O(target) it looks at everything, and groups what is not well by what is to blame.
   - Runs where there is a kubeconfig, as on masters. C(kubectl why) is the same.
-  - It never fails because of what it finds. It does where O(target) does not exist or may not be read.
+  - It never fails because of what it finds, or does not find; RV(state) tells.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -94,7 +94,7 @@ KUBECTL = "/usr/local/bin/kubectl"
 
 
 def main() -> None:
-    """One answer; an API server that does not answer is one, too."""
+    """One answer; that there is none is one, too."""
     module = AnsibleModule(
         argument_spec={
             "target": {"type": "str", "default": ""},
@@ -105,10 +105,9 @@ def main() -> None:
     )
     try:
         said = ask(module.params["target"], module.params["namespace"], module.params["kubeconfig"])
-    except client.UnreachableError as error:
-        said = {"state": "unreachable", "verdict": str(error), "lines": [str(error)], "unknown": [], "requests": 0}
     except client.WhyError as error:
-        module.fail_json(msg=str(error))
+        state = "unreachable" if isinstance(error, client.UnreachableError) else "unknown"
+        said = {"state": state, "verdict": str(error), "lines": [str(error)]}
     module.exit_json(changed=False, **said)
 
 

@@ -66,7 +66,7 @@ class Fetch:
         def question() -> None:
             try:
                 ask(*arguments, **query)
-            except (ForbiddenError, BudgetError) as error:
+            except (ForbiddenError, NotFoundError, BudgetError) as error:
                 self.facts.unknown.append(str(error))
 
         return question

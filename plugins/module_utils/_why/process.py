@@ -177,10 +177,8 @@ def unsteady(facts: Facts, status: Document) -> bool:
 def _ended(facts: Facts, pod: Document, container: Document, status: Document, ended: dict[str, Any]) -> Cause:
     who, code = container["name"], int(ended.get("exitCode", 0))
     lines = facts.logs.get((namespace(pod), name(pod), who), [])
-    evidence = [
-        f"container {who} ended with exit code {code} ({ended.get('reason', '')}) "
-        f"{span(facts.age(ended.get('finishedAt')))} ago"
-    ]
+    how = f"{code} ({ended.get('reason', '')})"
+    evidence = [f"container {who} ended with exit code {how} {span(facts.age(ended.get('finishedAt')))} ago"]
     evidence += [str(ended["message"])] if ended.get("message") else []
     evidence += [f"log: {line}" for line in lines[-5:]]
     name_of, verdict, todo = _by_code(pod, container, ended, code)

@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What keeps a pod on its node from getting as far as its containers: sandbox, pod network, volumes, a silent kubelet."""
+"""What keeps a pod on its node from getting as far as its containers: network, volumes, a silent kubelet."""
 
 from __future__ import annotations
 

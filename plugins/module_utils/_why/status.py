@@ -19,7 +19,18 @@ NAMESPACED = (
     *("Service", "PersistentVolumeClaim", "EndpointSlice", "Event"),
 )
 CLUSTER = ("Node", "StorageClass", "Namespace")
-TOPS = ("Node", "Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "PersistentVolumeClaim", "Service", "Pod")
+TOPS = (
+    "Node",
+    "Deployment",
+    "ReplicaSet",
+    "StatefulSet",
+    "DaemonSet",
+    "CronJob",
+    "Job",
+    "PersistentVolumeClaim",
+    "Service",
+    "Pod",
+)
 
 
 def status(client: Client, space: str = "", now: datetime | None = None) -> dict[str, Any]:
@@ -31,14 +42,14 @@ def status(client: Client, space: str = "", now: datetime | None = None) -> dict
     questions += [fetch.may(fetch.many, kind) for kind in CLUSTER]
     client.together(questions)
     facts.add_events(facts.all("Event"))
-    return {**judge(facts), "requests": client.asked}
+    return {**judge(facts, nodes=not space), "requests": client.asked}
 
 
-def judge(facts: Facts) -> dict[str, Any]:
-    """Groups of what suffers from the same cause, the largest first."""
+def judge(facts: Facts, nodes: bool = True) -> dict[str, Any]:
+    """Groups of what suffers from the same cause, the largest first; nodes themselves only for the whole cluster."""
     groups: dict[tuple[str, str], dict[str, Any]] = {}
     counts = {"seen": 0, "unhealthy": 0, "starting": 0}
-    for item in _tops(facts):
+    for item in _tops(facts, nodes):
         counts["seen"] += 1
         said = answer.document(facts, item)
         if said["state"] == "starting":
@@ -54,9 +65,10 @@ def judge(facts: Facts) -> dict[str, Any]:
     return {"causes": ordered, "counts": counts, "unknown": list(dict.fromkeys(facts.unknown))}
 
 
-def _tops(facts: Facts) -> list[Document]:
+def _tops(facts: Facts, nodes: bool) -> list[Document]:
     """What a person made; a job of a cron job and a pod of a deployment are judged with it."""
-    return [it for kind in TOPS for it in facts.all(kind) if kind == "Node" or pods.owner_of(facts, it) is None]
+    kinds = TOPS if nodes else TOPS[1:]
+    return [it for kind in kinds for it in facts.all(kind) if kind == "Node" or pods.owner_of(facts, it) is None]
 
 
 def _causes(said: dict[str, Any]) -> list[dict[str, Any]]:

@@ -47,11 +47,9 @@ def _where(where: Document) -> Iterator[tuple[str, str]]:
     on = f"on node {where['node']} ({where['node_address']})" if where["node"] else "on no node yet"
     yield "plain", f"{'where':10} pod {where['pod']} {on}"
     for it in where["containers"]:
-        yield (
-            "plain",
-            f"{'':10} container {it['name']}: {it['state']}, {it['restarts']} restarts, id "
-            f"{it['id'][:13] or 'none yet'}",
-        )
+        ident = it["id"][:13] or "none yet"
+        about = f"container {it['name']}: {it['state']}, {it['restarts']} restarts, id {ident}"
+        yield "plain", f"{'':10} {about}"
         for title, path in (("log", it["log"]), ("before", it["log_before"])):
             if path:
                 yield "plain", f"{'':12} {title} on {where['node']}: {path}"
@@ -69,11 +67,8 @@ def groups(said: Document) -> Iterator[tuple[str, str]]:
         yield "head", f"{'':4} next: {it['todo']}"
     counts = said["counts"]
     state = "broken" if said["causes"] else "healthy"
-    yield (
-        state,
-        f"{counts['unhealthy']} of {counts['seen']} unhealthy, {len(said['causes'])} causes; "
-        f"{counts['starting']} starting",
-    )
+    total = f"{counts['unhealthy']} of {counts['seen']} unhealthy, {len(said['causes'])} causes"
+    yield state, f"{total}; {counts['starting']} starting"
     yield from _listed("not known", said["unknown"])
 
 
