@@ -28,6 +28,8 @@ class Case:
     # What is said of its containers, by the container's name; the others are well.
     kubelet: dict[str, k.Fault] = field(default_factory=dict)
     labels: dict[str, str] = field(default_factory=dict)
+    # What else is found.
+    also: tuple[str, ...] = ()
     # A word that the verdict has to have.
     says: str = ""
 
@@ -183,6 +185,54 @@ OTHERS = [
     Case("node-network", [], "node/no-network", "NodeNetworkNotReady", "node/no-network"),
 ]  # fmt: skip
 
+# Two faults at once: what has to be mended first is the verdict, and the other is named too where it shows already.
+PAIRS = [
+    Case(
+        "pair-containers",
+        [deployment(container(), container(name="proxy"))],
+        "deployment/web",
+        "ImageNotFound",
+        f"image/{IMAGE}",
+        {"web": k.pull(k.PULL + "{image}: not found", code="NotFound"), "proxy": k.crash(137, "OOMKilled")},
+        also=("OutOfMemory",),
+    ),
+    Case(
+        "pair-node",
+        [pod(nodeName="silent", nodeSelector={}, tolerations=[{"operator": "Exists"}], volumes=[volume()])],
+        "pod/web",
+        "NodeSilent",
+        "node/silent",
+    ),
+    Case(
+        "pair-quota",
+        [quota(pods="1"), deployment(replicas=2)],
+        "deployment/web",
+        "QuotaExceeded",
+        "resourcequota/{ns}/small",
+        {"web": k.config('secret "login" not found')},
+        also=("SecretMissing",),
+    ),
+    Case(
+        "pair-claims",
+        [pod(volumes=[volume(), volume("more")]), claim(storage_class="fast")],
+        "pod/web",
+        "StorageClassMissing",
+        "storageclass/fast",
+        also=("ClaimMissing",),
+    ),
+    Case(
+        "pair-service",
+        [deployment(container(readinessProbe=GET, ports=[{"name": "http", "containerPort": 8080}])), service("web")],
+        "service/web",
+        "ReadinessProbe",
+        "",
+        {"web": k.probe("Readiness", "HTTP probe failed with statuscode: 503")},
+        also=("PortNameUnknown",),
+    ),
+]
+CROWD = Case("crowd", [deployment(replicas=200, nodeSelector={"pool": "crowd"})], "deployment/web", "ImageNotFound", f"image/{IMAGE}",
+             {"web": k.pull(k.PULL + "{image}: not found", code="NotFound")})  # fmt: skip
+
 HEALTHY = [
     Case("well-pod", [pod()], "pod/web"),
     Case("well-name", [pod()], "web"),
@@ -212,4 +262,4 @@ LOGS = {
     "log-name": "starting\nconnect: could not translate host name: Name or service not known\n",
     "log-refused": "starting\ndial tcp 10.99.3.4:5432: connect: connection refused\n",
 }
-CASES = [*SCHEDULING, *CREATION, *IMAGES, *CONTAINERS, *OTHERS, *HEALTHY]
+CASES = [*SCHEDULING, *CREATION, *IMAGES, *CONTAINERS, *OTHERS, *PAIRS, CROWD, *HEALTHY]

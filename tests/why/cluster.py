@@ -41,6 +41,7 @@ MERGE = "application/merge-patch+json"
 POOLS: dict[str, Document] = {
     "main": {"count": 2},
     "one": {},
+    "crowd": {"pods": "250"},
     "tainted": {"taints": [{"key": "dedicated", "value": "batch", "effect": "NoSchedule"}]},
     "cordoned": {"unschedulable": True},
     "full": {"conditions": {"DiskPressure": "True"}},
@@ -140,7 +141,7 @@ class Cluster:
         conditions.update(wrong.get("conditions", {}))
         status = {
             **{
-                it: {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "50Gi"}
+                it: {"cpu": "4", "memory": "8Gi", "pods": wrong.get("pods", "110"), "ephemeral-storage": "50Gi"}
                 for it in ("capacity", "allocatable")
             },
             "conditions": [

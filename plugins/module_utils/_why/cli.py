@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 
 from . import answer, status, target, text
@@ -66,6 +67,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def run() -> None:
     """What the installed program does."""
+    # `kubectl why … | head` ends it as it ends any program.
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     sys.exit(main())
 
 

@@ -39,7 +39,6 @@ def _itself(facts: Facts, service: Document) -> Iterator[Cause]:
         return
     if _no_pod_ready(facts, own) and not spec.get("publishNotReadyAddresses"):
         yield from _not_ready(facts, service, own)
-        return
     yield from _ports(facts, service, own)
     if spec.get("type") == "LoadBalancer" and not service.get("status", {}).get("loadBalancer", {}).get("ingress"):
         verdict = f"{who} has no address from outside: nothing in this cluster makes load balancers"
@@ -114,7 +113,7 @@ def _not_ready(facts: Facts, service: Document, own: list[Document]) -> Iterator
 def _ports(facts: Facts, service: Document, own: list[Document]) -> Iterator[Cause]:
     """A name has to be a port's of the pods. A number need not be declared: whether it is served only a try can say."""
     ready = [it for it in own if pods.state(facts, it) == "ready"]
-    declared = {port.get("name"): port["containerPort"] for it in ready for port in _declared(it)}
+    declared = {port.get("name"): port["containerPort"] for it in own for port in _declared(it)}
     # Who asks a headless service gets the pods' addresses, and connects to what port it likes.
     ports = [] if service["spec"].get("clusterIP") == "None" else service["spec"].get("ports") or []
     for port in ports:
