@@ -93,13 +93,21 @@ CREATION = [
 ]  # fmt: skip
 CREATION[6].objects[0]["spec"]["template"]["spec"]["runtimeClassName"] = "gvisor"
 
+
+def no_pull_secret(a_pod: Document, a_container: Document) -> k.Said:
+    """The kubelet finds no pull secret, tries without, and is refused (kubelet.go)."""
+    text = "pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials"
+    said = k.pull(k.PULL + text)(a_pod, a_container)
+    words = "Unable to retrieve some image pull secrets (robot); attempting to pull the image may not succeed."
+    return said.event("FailedToRetrieveImagePullSecret", words)
+
+
 IMAGES = [
     Case("tag", [deployment()], "deployment/web", "ImageNotFound", f"image/{IMAGE}",
          {"web": k.pull(k.PULL + "{image}: not found", code="NotFound")}),
     Case("login", [deployment()], "deployment/web", "ImagePullUnauthorized", f"image/{IMAGE}",
          {"web": k.pull(k.PULL + "failed to authorize: failed to fetch oauth token: unexpected status from GET request: 401 Unauthorized")}, says="no imagePullSecrets"),
-    Case("pull-secret", [pod(imagePullSecrets=[{"name": "robot"}])], "pod/web", "PullSecretMissing", "secret/{ns}/robot",
-         {"web": k.pull(k.PULL + "pull access denied, repository does not exist or may require authorization: authorization failed: no basic auth credentials")}),
+    Case("pull-secret", [pod(imagePullSecrets=[{"name": "robot"}])], "pod/web", "PullSecretMissing", "secret/{ns}/robot", {"web": no_pull_secret}),
     Case("registry", [deployment()], "deployment/web", "RegistryUnreachable", "registry/registry.example",
          {"web": k.pull(k.PULL + "failed to do request: Head \"https://registry.example/v2/shop/web/manifests/1.0\": dial tcp 192.0.2.9:443: connect: connection refused")}),
     Case("registry-name", [deployment()], "deployment/web", "RegistryNameUnknown", "registry/registry.example",

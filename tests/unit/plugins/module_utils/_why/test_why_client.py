@@ -43,7 +43,9 @@ class Handler(BaseHTTPRequestHandler):
         """As told."""
         path = self.path.partition("?")[0]
         self.server.seen.append((self.path, self.headers["Authorization"]))
-        nothing = (200, {"items": []}) if path.endswith("s") else (404, {"message": f"{path} not found"})
+        nothing: tuple[int, Any] = (
+            (200, {"items": []}) if path.endswith("s") else (404, {"message": f"{path} not found"})
+        )
         status, said = self.server.answers.get(path, nothing)
         body = json.dumps(said).encode()
         self.send_response(status)
