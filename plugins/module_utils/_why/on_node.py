@@ -15,6 +15,8 @@ import os
 from pathlib import Path
 from typing import Any
 
+from .where import query
+
 LOGS, LINKS = "var/log/pods", "var/log/containers"
 STATES = "var/lib/containerd/io.containerd.grpc.v1.cri/containers"
 LINES, TAIL_BYTES = 20, 16384
@@ -100,4 +102,5 @@ def shown(node: str, found: list[dict[str, Any]]) -> list[str]:
             )
             lines.append(f"  log on {node}: {it['log'] or 'none'}")
             lines += [f"    {line}" for line in it["lines"][-5:]]
+            lines.append(f"  log store: {query(pod['namespace'], pod['pod'], it['name'])}")
     return lines

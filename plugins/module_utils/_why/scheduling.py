@@ -88,7 +88,7 @@ RULES = [
         "Taint",
         r"taint",
         "{pod}",
-        "every node has a taint that {who} does not tolerate: {taints}",
+        "every node that could take {who} has a taint that it does not tolerate: {taints}",
         "add a toleration to the pod, or remove the taint: kubectl taint node NODE KEY-",
     ),
 ]

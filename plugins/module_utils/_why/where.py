@@ -43,8 +43,13 @@ def _container(item: Document, spec: Document, status: Document, folder: str) ->
         # The kubelet writes one file for each start, and keeps the last one before.
         "log": f"{folder}/{spec['name']}/{restarts}.log" if ident else "",
         "log_before": f"{folder}/{spec['name']}/{restarts - 1}.log" if restarts else "",
-        "log_query": f'namespace:="{namespace(item)}" pod:="{name(item)}" container:="{spec["name"]}"',
+        "log_query": query(namespace(item), name(item), spec["name"]),
     }
+
+
+def query(space: str, pod_name: str, container: str) -> str:
+    """For the log store (LogsQL), with the names that labels have in metrics too."""
+    return f'namespace:="{space}" pod:="{pod_name}" container:="{container}"'
 
 
 def changes(facts: Facts, item: Document, pod_of: Document | None) -> list[str]:
