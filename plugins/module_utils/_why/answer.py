@@ -79,6 +79,10 @@ def _state(facts: Facts, item: Document, found: list[Cause]) -> tuple[str, str]:
         return _workload_state(facts, item)
     if item["kind"] == "PersistentVolumeClaim" and item.get("status", {}).get("phase") != "Bound":
         return "healthy", sentence(f"{ref(item)} gets its volume when a pod uses it (WaitForFirstConsumer)")
+    if item["kind"] == "Service" and item["spec"].get("selector"):
+        own = workload.selected(facts, namespace(item), item["spec"]["selector"])
+        ready = sum(1 for it in own if pods.state(facts, it) == "ready")
+        return "healthy", sentence(f"{ref(item)} is well: {ready} of {len(own)} pods behind it are ready")
     return "healthy", sentence(f"{ref(item)} is well")
 
 

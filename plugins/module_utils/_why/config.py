@@ -19,7 +19,7 @@ RULES = [
         r"couldn't find key (?P<key>\S+) in (?P<kind>ConfigMap|Secret) (?P<space>[^/\s]+)/(?P<name>\S+)",
         "{kind}/{space}/{name}",
         "container {container} needs the key {key} of {kind} {name}, which has no such key",
-        "kubectl get {kind} {name} -n {space} -o yaml shows its keys; add it, correct the name, or set optional: true",
+        "kubectl describe {kind} {name} -n {space} shows its keys; add it, correct the name, or set optional: true",
     ),
     Rule(
         "ConfigMapMissing",

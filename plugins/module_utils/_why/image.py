@@ -52,8 +52,8 @@ RULES = [
         r"x509:|certificate signed by unknown authority|server gave HTTP response to HTTPS client|tls: ",
         "registry/{registry}",
         "node {node} does not trust the certificate of registry {registry}, or it speaks no TLS",
-        "give the CA to containerd (containerd_registries of the containerd role), or name the registry by a name "
-        "in its certificate",
+        "on {node}: /etc/containerd/certs.d/{registry}/hosts.toml says its CA, or that it speaks plain http; "
+        "or name the registry by a name in its certificate",
     ),
     Rule(
         "RegistryNameUnknown",

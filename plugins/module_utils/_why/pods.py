@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 
 from . import config, creation, image, node, probes, process, sandbox, scheduling, terminating
@@ -136,7 +137,8 @@ def _containers(facts: Facts, pod: Document) -> Iterator[Cause]:
         if _well(status, first):
             continue
         found = list(_container(facts, pod, spec, status, first))
-        yield from found
+        who = f"container {spec['name']}"
+        yield from (replace(it, verdict=it.verdict.replace(who, f"init {who}", 1)) if first else it for it in found)
         if first:
             # The others do not start before it has ended.
             return
@@ -167,7 +169,7 @@ def _container(facts: Facts, pod: Document, spec: Document, status: Document, fi
         if since > PATIENCE:
             who = spec["name"]
             verdict = (
-                f"{ref(pod)} waits for its init container {who}, which has run for {span(since)}; the others "
+                f"{ref(pod)} waits for its container {who}, which has run for {span(since)}; the others "
                 "start when it ends"
             )
             todo = f"kubectl logs {pod['metadata']['name']} -n {namespace(pod)} -c {who} says what it waits for"

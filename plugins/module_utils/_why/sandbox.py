@@ -12,7 +12,7 @@ from . import volumes
 from .model import Cause, Document, Facts, Rule, apply, ref, span, told, when
 
 # A pod that is younger, or whose last complaint is older, may just be starting.
-PATIENCE = timedelta(seconds=60)
+PATIENCE = timedelta(seconds=45)
 
 RULES = [
     Rule(

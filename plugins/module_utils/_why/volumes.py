@@ -27,7 +27,7 @@ RULES = [
         r"references non-existent (?P<kind>config|secret) key: (?P<key>\S+)",
         "{pod}",
         "a {kind} volume of {who} names the key {key}, which the object does not have",
-        "kubectl get configmap,secret -n {namespace} -o yaml shows their keys; correct items[].key",
+        "kubectl describe configmap,secret -n {namespace} shows their keys; correct items[].key",
     ),
     Rule(
         "NotYetKnown",

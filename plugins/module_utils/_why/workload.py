@@ -218,7 +218,8 @@ def steadily(facts: Facts, owner: Document) -> str:
     """In words how an owner's pods are."""
     every = pods_of(facts, owner)
     if owner["kind"] in ("Job", "CronJob"):
-        return f"{sum(1 for it in every if it.get('status', {}).get('phase') == 'Succeeded')} pods done"
+        phases = [it.get("status", {}).get("phase") for it in every]
+        return f"{phases.count('Running')} pods running, {phases.count('Succeeded')} done"
     ready = sum(1 for it in every if pods.state(facts, it) == "ready")
     wanted = (
         owner.get("status", {}).get("desiredNumberScheduled")
