@@ -74,7 +74,7 @@ where:
   description: Node, address and containers of the pod, each with its id, log files on the node and log store query.
   returned: with O(target), empty where there is no pod
   type: dict
-changed: {description: 'What changed last, newest first.', returned: with O(target), type: list, elements: str}
+changes: {description: 'What changed last, newest first.', returned: with O(target), type: list, elements: str}
 causes:
   description: Each cause with its C(code), C(object), C(verdict), C(todo), and what suffers from it.
   returned: without O(target)

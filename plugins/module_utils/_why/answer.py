@@ -57,7 +57,7 @@ def document(facts: Facts, item: Document) -> dict[str, Any]:
         "cause": plain(first),
         "also": [plain(it) for it in found[1:4]],
         "where": where.pod(pod) if pod else {},
-        "changed": where.changes(facts, item, pod),
+        "changes": where.changes(facts, item, pod),
         "unknown": list(dict.fromkeys(facts.unknown)),
     }
 

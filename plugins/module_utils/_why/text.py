@@ -24,7 +24,7 @@ def lines(said: Document) -> Iterator[tuple[str, str]]:
     for it in said["also"]:
         yield "plain", f"also: {it['verdict']}"
     yield from _where(said["where"])
-    yield from _listed("changed", said["changed"])
+    yield from _listed("changed", said["changes"])
     yield from _listed("not known", said["unknown"])
 
 

@@ -331,6 +331,28 @@ def test_module_says_that_there_is_no_answer(
     assert (said["state"], said["verdict"], said["changed"]) == (state, str(error), False)
 
 
+def test_module_returns_all_of_it(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Nothing of an answer is called as what every module returns."""
+    facts = Facts(NOW)
+    facts.add("Node", a_node("w1"))
+    facts.add("Pod", a_pod("web-1", "w1", True))
+    found = answer.document(facts, facts.all("Pod")[0])
+    config = {"clusters": [{"cluster": {"server": "https://127.0.0.1:1"}}]}
+    (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{json.dumps(config)}'\n")
+    (tmp_path / "kubectl").chmod(0o755)
+    monkeypatch.setattr(why, "KUBECTL", str(tmp_path / "kubectl"))
+    monkeypatch.setattr(answer, "why", lambda *_arguments: found)
+    said = run(why, {"target": "shop/web-1"}, capsys)
+    assert (said["state"], said["changed"]) == ("healthy", False)
+    assert said["changes"] == found["changes"]
+    assert said["lines"][0] == f"well: {found['verdict']}"
+    monkeypatch.setattr(status, "status", lambda *_arguments: status.judge(facts))
+    said = run(why, {}, capsys)
+    assert (said["state"], said["causes"], said["verdict"]) == ("healthy", [], "0 of 1 unhealthy, 0 causes; 0 starting")
+
+
 def test_module_for_a_node(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that cannot be one is an error."""
     assert run(why_node, {"target": "a/b/c/d"}, capsys)["msg"].startswith("a/b/c/d: say NAMESPACE/POD")
