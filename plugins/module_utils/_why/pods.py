@@ -11,6 +11,7 @@ from datetime import timedelta
 
 from . import config, creation, image, node, probes, process, sandbox, scheduling, terminating
 from .model import (
+    NEVER,
     Cause,
     Document,
     Facts,
@@ -23,11 +24,15 @@ from .model import (
     namespace,
     ref,
     span,
+    time,
     told,
+    when,
 )
 
 # An init container that runs so long is worth a word.
 PATIENCE = timedelta(seconds=60)
+# What controllers make for an owner.
+MADE = ("Pod", "ReplicaSet")
 # A pod that ended without being restarted: status.reason (pkg/kubelet, pkg/controller).
 ENDED = [
     Rule(
@@ -189,13 +194,14 @@ def _container(facts: Facts, pod: Document, spec: Document, status: Document, fi
 def created(facts: Facts, owner: Document) -> Cause | None:
     """Why an owner's pods are not even made, None where they are."""
     said = condition(owner, "ReplicaFailure")
-    failed = facts.about(owner, "FailedCreate", "ReplicaSetCreateError")
     if said.get("status") == "True":
         message = str(said.get("message"))
         return creation.judge(owner, message, f"condition ReplicaFailure of {ref(owner)}: {message}")
-    if failed and facts.age(owner["metadata"].get("creationTimestamp")) >= timedelta(0):
-        return creation.judge(owner, str(failed[0].get("message")), told(facts, failed[0]))
-    return None
+    # An event is kept when its reason is gone: what was made after it says so, and replica sets have the condition.
+    made = [time(it["metadata"].get("creationTimestamp")) for kind in MADE for it in facts.owned(kind, owner)]
+    reasons = ("ReplicaSetCreateError",) if owner["kind"] in ("Deployment", "ReplicaSet") else ("FailedCreate",)
+    failed = [it for it in facts.about(owner, *reasons) if when(it) >= max(made, default=NEVER)]
+    return creation.judge(owner, str(failed[0].get("message")), told(facts, failed[0])) if failed else None
 
 
 def owner_of(facts: Facts, item: Document) -> Document | None:

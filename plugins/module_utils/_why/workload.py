@@ -11,6 +11,7 @@ from typing import Any
 
 from . import pods
 from .model import (
+    NEVER,
     Cause,
     Document,
     Facts,
@@ -25,9 +26,15 @@ from .model import (
     span,
     time,
     told,
+    when,
 )
 
 KINDS = ("Deployment", "ReplicaSet", "StatefulSet", "DaemonSet", "Job", "CronJob")
+# Events of a cron job that did not start a job (pkg/controller/cronjob).
+MISSED = (
+    *("UnparseableSchedule", "InvalidSchedule", "UnknownTimeZone", "TooManyMissedTimes", "MissSchedule"),
+    "FailedCreate",
+)
 # How long a controller may take to make its pods.
 PATIENCE = timedelta(seconds=20)
 
@@ -167,15 +174,10 @@ def _cron_job(facts: Facts, cron: Document) -> Iterator[Cause]:
         todo = f'kubectl patch {who} -n {namespace(cron)} -p \'{{"spec":{{"suspend":false}}}}\''
         yield Cause("Suspended", key, f"{who} is suspended: it starts nothing until it is resumed", todo)
         return
-    said = facts.about(
-        cron,
-        "UnparseableSchedule",
-        "InvalidSchedule",
-        "UnknownTimeZone",
-        "TooManyMissedTimes",
-        "MissSchedule",
-        "FailedCreate",
-    )
+    jobs = sorted(facts.owned("Job", cron), key=lambda it: time(it["metadata"].get("creationTimestamp")))
+    # A job that was made since says that the reason is gone.
+    last = time(jobs[-1]["metadata"].get("creationTimestamp")) if jobs else NEVER
+    said = [it for it in facts.about(cron, *MISSED) if when(it) >= last]
     if said and said[0]["reason"] == "FailedCreate":
         yield Cause(
             "JobNotCreated",
@@ -193,7 +195,6 @@ def _cron_job(facts: Facts, cron: Document) -> Iterator[Cause]:
             todo,
             _events(facts, cron),
         )
-    jobs = sorted(facts.owned("Job", cron), key=lambda it: time(it["metadata"].get("creationTimestamp")))
     for job in jobs[-1:]:
         yield from _job(facts, job)
     running = [name(it) for it in jobs if it.get("status", {}).get("active")]

@@ -24,6 +24,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import 
     terminating,
     text,
     volumes,
+    workload,
 )
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.client import NotFoundError, UnreachableError
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.model import Facts, apply
@@ -194,6 +195,25 @@ def test_a_kubelet_that_has_just_stopped() -> None:
     for renewed, codes in (("21:59:50", []), ("21:59:20", ["NodeSilent"])):
         facts.add("Lease", {"metadata": meta, "spec": {"renewTime": f"2026-11-25T{renewed}.000000Z"}})
         assert [it.code for it in node.judge(facts, {"kind": "Node", **a_node("w1")})] == codes
+
+
+def test_what_was_refused_and_is_made_by_now() -> None:
+    """Events stay for an hour; they say nothing of a stateful set or cron job that has gone on since."""
+    about = {"kind": "StatefulSet", "namespace": "shop", "name": "web"}
+    event = {"reason": "FailedCreate", "message": 'serviceaccount "bot" not found', "lastTimestamp": "2026-11-25T21:30:00Z"}
+    for made, codes in (("2026-11-25T21:20:00Z", ["ServiceAccountMissing"]), ("2026-11-25T21:40:00Z", [])):
+        facts = Facts(NOW)
+        facts.add("StatefulSet", a_set("web", 2, 1))
+        facts.add_events([{**event, "involvedObject": about}, {**event, "involvedObject": {**about, "kind": "CronJob"}}])
+        facts.add("Pod", a_pod("web-0", "w1", True))
+        facts.objects["Pod", "shop", "web-0"]["metadata"]["creationTimestamp"] = made
+        facts.add("CronJob", {"metadata": {"name": "web", "namespace": "shop", "uid": "cron"}, "spec": {}})
+        owner = [{"kind": "CronJob", "name": "web", "uid": "cron", "controller": True}]
+        meta = {"name": "web-1", "namespace": "shop", "uid": "job", "creationTimestamp": made, "ownerReferences": owner}
+        facts.add("Job", {"metadata": meta, "spec": {}, "status": {"conditions": [{"type": "Complete", "status": "True"}]}})
+        assert [it.code for it in workload.judge(facts, facts.all("StatefulSet")[0])] == codes
+        jobs = [it.code for it in workload.judge(facts, facts.all("CronJob")[0])]
+        assert jobs == (["JobNotCreated"] if codes else [])
 
 
 def test_deletion_that_hangs() -> None:
