@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale lint unit package molecule lab lab-destroy test-rotate bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-why lint unit package molecule lab lab-destroy test-rotate bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ molecule: setup ## the scenarios: SCENARIO=default (the HA lab; destroys a lab t
 test-upgrade: setup ## the scenario upgrade: from the older minor version under load, then with interruptions (compiles that version first)
 	@ansible-playbook playbooks/artifacts.yml -e cluster_kubernetes_version=1.36.3
 	@molecule test --scenario-name upgrade
+
+test-why: setup ## 94 faults and 21 healthy workloads on a control plane of this machine's loopback, without a lab
+	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
+	@pytest -q -p no:cacheprovider tests/why
 
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults

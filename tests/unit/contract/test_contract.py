@@ -53,7 +53,14 @@ HOST = re.compile(r"(?<=^certs/)[a-z]\d(?=/)")  # The small inventory's hosts.
 MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9._})-])/(work|farm)/[a-z]|/tmp" + r"/s\b")
 CACHES = [
     *(".lab/x", ".venv/x", ".ansible/x", ".mypy_cache/x", ".ruff_cache/x", ".pytest_cache/x", ".hypothesis/x"),
-    *("plugins/__pycache__/x.pyc", "tests/unit/__pycache__/x.pyc", "tests/output/x", "selfhosted-kubernetes-9.tar.gz"),
+    *(
+        "plugins/__pycache__/x.pyc",
+        "tests/unit/__pycache__/x.pyc",
+        "tests/output/x",
+        "kubectl/build/x",
+        "kubectl/a.egg-info/x",
+        "selfhosted-kubernetes-9.tar.gz",
+    ),
 ]
 # Variables that a file may name against a rule, and why; one that is needed no more is an error, too.
 EXCEPTIONS = {

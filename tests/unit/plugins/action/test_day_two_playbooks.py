@@ -176,6 +176,30 @@ def test_check_leaves_other_machines_alone(tmp_path: Path) -> None:
     assert "p1" not in output
 
 
+def test_why_asks_the_hosts_where_no_api_server_answers(tmp_path: Path) -> None:
+    """Here none can be reached: each is named, and so is what is missing."""
+    code, output = play(tmp_path, "why", "pod=shop/web")
+    assert code == 2
+    assert "does not answer: connect to host 127.0.0.1 port 1: Connection refused" in output
+    assert "API servers: m1, m2: no API server answers" in output
+    assert "no host that can be reached has a log of it" in output
+    assert "no API server answers: what is broken is listed above, and what nodes have of the pod" in output
+
+
+def test_why_needs_a_name(tmp_path: Path) -> None:
+    """One clear error, and no host is contacted."""
+    code, output = play(tmp_path, "why")
+    assert code == 2
+    assert "say what is meant: -e pod=NAMESPACE/NAME" in output
+
+
+def test_status_without_an_api_server(tmp_path: Path) -> None:
+    """It names what to run instead."""
+    code, output = play(tmp_path, "status")
+    assert code == 2
+    assert "no API server answers: ansible-playbook … selfhosted.kubernetes.check says what is broken" in output
+
+
 @pytest.mark.parametrize(
     ("variables", "errors"),
     [
