@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults lint unit package molecule lab lab-destroy test-rotate bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,14 +44,14 @@ test-upgrade: setup ## the scenario upgrade: from the older minor version under 
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults
 
+test-rotate: setup ## the scenario rotate: every certificate, CA and key is replaced under load, also with interruptions; figures go to .lab/rotate.json
+	@molecule test --scenario-name rotate
+
 lab: setup ## only the lab's machines; what an earlier run left is used or made anew, the machines of another LAB are refused
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_create.yml
 
 lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster
 	@ansible-playbook playbooks/lab_destroy.yml
-
-test-rotate: setup ## rotate everything on the HA lab, which has to run (make site); some 20 minutes
-	@LAB=$(LAB) pytest -q -rP -p no:cacheprovider tests/rotate
 
 bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation; destroys a lab that is there
 	@scripts/bench.sh
