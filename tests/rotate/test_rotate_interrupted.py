@@ -43,7 +43,7 @@ def test_killed_in_each_phase(lab: Lab, watch: Watch, tmp_path: Path, variable: 
     """While masters get to trust both, while they get to use the new one, after that, while they forget the old one."""
     old = PKI.joinpath(file).read_bytes().strip()
     with watch.watched(f"{variable}, killed four times"):
-        for where, when in [("trust", ROLL), ("issue", ROLL), ("issue", "PLAY [See who needs"), ("drop", ROLL)]:
+        for where, when in [("trust", ROLL), ("issue", ROLL), ("issue", "TASK [Look for pods"), ("drop", ROLL)]:
             killed(variable, when=when, reached=partial(lambda where: phase(file, old) == where, where))
             assert phase(file, old) == where
         rotate(variable)
@@ -64,4 +64,13 @@ def test_all_certificates_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None
     assert {ca: bundle(ca) for ca in LISTEN} == cas
     for certificate in served("etcd").values():
         certificate.verify_directly_issued_by(cas["etcd"][0])
+    everything_is_well(lab, tmp_path)
+
+
+def test_service_account_key_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None:
+    """While kubelets are restarted: the next run finds the pods that still have old tokens."""
+    settle = "rotate_settle_seconds=70"  # client-go reads its token again each minute.
+    with watch.watched("service account key, killed once"):
+        killed("rotate_keys=service-account", settle, when="TASK [Restart their kubelets")
+        rotate("rotate_keys=service-account", settle)
     everything_is_well(lab, tmp_path)
