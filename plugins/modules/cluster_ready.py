@@ -37,8 +37,14 @@ options:
     type: list
     elements: str
     default: []
+  record:
+    description:
+      - File of the control node that gets the uid of the cluster, which is that of its namespace kube-system. While it
+        is there, C(roles/etcd) begins no other cluster.
+      - Without it nothing is written.
+    type: path
   timeout_seconds:
-    description: How long to wait.
+    description: How long to wait, in seconds.
     type: int
     default: 180
 """
@@ -56,6 +62,10 @@ waited_seconds:
   description: How long it took.
   returned: success
   type: float
+cluster_uid:
+  description: Uid of the namespace kube-system.
+  returned: success, but for check mode
+  type: str
 not_ready:
   description: What was not ready, a line each.
   returned: in check mode, where something is not
@@ -66,13 +76,14 @@ not_ready:
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
 
 KUBECTL = ["/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s"]
 # Pods are asked for only to explain; all kinds together are one process and three small requests.
-KINDS = "nodes,deployments.apps,apiservices.apiregistration.k8s.io"
+KINDS = "nodes,deployments.apps,apiservices.apiregistration.k8s.io,namespaces"
 
 
 def main() -> None:
@@ -83,6 +94,7 @@ def main() -> None:
             "version": {"type": "str", "default": ""},
             "deployments": {"type": "list", "elements": "str", "default": []},
             "apiservices": {"type": "list", "elements": "str", "default": []},
+            "record": {"type": "path"},
             "timeout_seconds": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
@@ -97,9 +109,11 @@ def main() -> None:
         code, output, error = module.run_command(
             [*KUBECTL, "get", KINDS + (",pods" if last else ""), "--all-namespaces", "--output=json"]
         )
-        lines = complaints(json.loads(output)["items"], *wanted) if code == 0 else [error.strip()]
+        objects = json.loads(output)["items"] if code == 0 else []
+        lines = complaints(objects, *wanted) if code == 0 else [error.strip()]
         if not lines:
-            module.exit_json(changed=False, waited_seconds=round(time.monotonic() - started, 1))
+            seconds = round(time.monotonic() - started, 1)
+            module.exit_json(changed=False, waited_seconds=seconds, cluster_uid=uid_of(objects))
         if module.check_mode:
             module.exit_json(changed=False, waited_seconds=0.0, not_ready=lines)
         if last:
@@ -107,6 +121,12 @@ def main() -> None:
                 msg=f"the cluster is not ready after {module.params['timeout_seconds']} s: " + "; ".join(lines)
             )
         time.sleep(0.5)
+
+
+def uid_of(objects: list[dict[str, Any]]) -> str:
+    """What a cluster is known by: the uid of a namespace that is there from its beginning to its end."""
+    found = (item["metadata"] for item in objects if item["kind"] == "Namespace")
+    return next((str(it["uid"]) for it in found if it["name"] == "kube-system"), "")
 
 
 if __name__ == "__main__":

@@ -83,6 +83,8 @@ EXAMPLES = r"""
 #     - {dest: /etc/greeter/password, content: "{{ greeter_password }}", secret: true}
 #     - {dest: /etc/sysctl.d/greeter.conf, content: "", restarts: systemd-sysctl.service}  # "" restarts nothing
 #   unit: {template: etc/systemd/system/greeter.service.j2, reload: true}  # reload is enough for changed files
+#   first_start: [/usr/local/libexec/greeter-join, --patient]  # starts its unit, once, where it never ran well before;
+#                                  # in place of systemd, and again when a run was killed meanwhile
 #   health: {url: "https://127.0.0.1:8443/health", ca: /etc/greeter/ca.crt, timeout_seconds: 30}  # or tcp, or command
 #   rolling: true                  # only one host at a time may restart it
 #   leaves:                        # what it makes while it runs, for the reset module to remove; paths with wildcards

@@ -44,9 +44,26 @@ members:
   elements: str
 """
 
+import time
+
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import members_of, refusal
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import Member, members_of, refusal
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcdctl import ETCDCTL, ask
+
+# etcd counts a member as active when it has been connected for 5 s.
+SETTLED_SECONDS = 20.0
+
+
+def remove(module: AnsibleModule, going: Member) -> None:
+    """As soon as etcd agrees."""
+    deadline = time.monotonic() + SETTLED_SECONDS
+    while True:
+        code, output, error = module.run_command([ETCDCTL, "member", "remove", going.identity])
+        if code == 0:
+            return
+        if "unhealthy cluster" not in error or time.monotonic() > deadline:
+            module.fail_json(msg=f"etcd does not let {going.name} go: {(error or output).strip()}")
+        time.sleep(1)
 
 
 def main() -> None:
@@ -67,7 +84,7 @@ def main() -> None:
         if reason := refusal(members, going):
             module.fail_json(msg=reason)
         if not module.check_mode:
-            ask(module, ETCDCTL, "member", "remove", going.identity)
+            remove(module, going)
     module.exit_json(changed=len(rest) < len(members), members=rest)
 
 

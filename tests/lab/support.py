@@ -231,11 +231,18 @@ class Run:
     figures: dict[str, Any]
 
 
-def playbook(name: str, *variables: str, limit: str = "", inventory: Path = INVENTORY) -> tuple[int, str]:
+def playbook(
+    name: str,
+    *variables: str,
+    limit: str = "",
+    inventory: Path = INVENTORY,
+    environment: dict[str, str] | None = None,
+) -> tuple[int, str]:
     """Run a playbook, by default on the lab; exit code and output, in one line."""
     extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
     argv = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *extra]
-    done = subprocess.run(argv, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+    env = {**ENVIRONMENT, **(environment or {})}
+    done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     return done.returncode, " ".join((done.stdout + done.stderr).split())
 
 
@@ -264,9 +271,10 @@ def check(work: Path) -> Check:
     return Check(done.returncode, done.stdout + done.stderr, findings, {area["name"]: area for area in said["areas"]})
 
 
-def killed(name: str, seconds: float) -> str:
+def killed(name: str, seconds: float, *variables: str) -> str:
     """Run a playbook on the lab and kill it after a time, with all its processes; says how it ended, and where."""
-    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml")]
+    extra = [word for variable in variables for word in ("-e", variable)]
+    argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
     with subprocess.Popen(
         argv, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True, start_new_session=True
     ) as run:
@@ -285,12 +293,13 @@ def site(
     work: Path,
     *arguments: str,
     environment: dict[str, str] | None = None,
+    inventory: Path = INVENTORY,
     name: str = str(ROOT / "playbooks/site.yml"),
 ) -> Run:
     """Run the site playbook on the lab, as `make site` does."""
     file = work / "task_runs.json"
     done = subprocess.run(
-        ["ansible-playbook", "-i", str(INVENTORY), name, *arguments],
+        ["ansible-playbook", "-i", str(inventory), name, *arguments],
         cwd=ROOT,
         env={
             **ENVIRONMENT,

@@ -159,7 +159,11 @@ def start_together(host: Host, plans: list[Plan]) -> None:
     reload_units(host, plans)
     restart_others(host, plans)
     enable(host, plans)
-    restart(host, [plan.unit for plan in plans if plan.unit and plan.restart_reasons])
+    starting = [plan for plan in plans if plan.unit and plan.restart_reasons]
+    for plan in starting:
+        if plan.spec.get("first_start"):
+            first_start(host, plan)
+    restart(host, [plan.unit for plan in starting if plan.unit and not plan.spec.get("first_start")])
     began = time.monotonic()
     complaints = []
     for plan in plans:
@@ -175,6 +179,18 @@ def start_together(host: Host, plans: list[Plan]) -> None:
             finish(host, plan)
     if complaints:
         raise ComponentError("\n".join(complaints))
+
+
+def first_start(host: Host, plan: Plan) -> None:
+    """The component's own command starts its stopped unit, and takes as long as that needs.
+
+    A run that is killed meanwhile leaves its mark and no record, so the next one runs the command again.
+    """
+    host.systemctl("stop", str(plan.unit))
+    done = host.try_run(plan.spec["first_start"])
+    if done.returncode != 0:
+        output = (done.stderr or done.stdout).strip()[-2000:]
+        raise ComponentError(f"{plan.name} was not started: {output}")
 
 
 def replace(host: Host, plan: Plan) -> None:

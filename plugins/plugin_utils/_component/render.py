@@ -25,6 +25,7 @@ COMPONENT_KEYS = {
     "directories",
     "files",
     "unit",
+    "first_start",
     "health",
     "tls",
     "rolling",
@@ -100,6 +101,8 @@ class Renderer:
             raise AnsibleError(f"role {role}: unknown keys in its component: {', '.join(sorted(unknown))}")
         if set(item.get("leaves", {})) - LEAVES:
             raise AnsibleError(f"role {role}: `leaves` has no keys but {', '.join(sorted(LEAVES))}")
+        if "first_start" in item and not (item.get("unit") and _is_argv(item["first_start"])):
+            raise AnsibleError(f"role {role}: `first_start` is a command, as a list of words, that starts its unit")
         user = item.get("user")
         unit = self._unit(path, templar, item)
         files = [self._file(role, path, templar, file, user or "root") for file in item.get("files", [])]
@@ -126,6 +129,7 @@ class Renderer:
             ],
             "files": files,
             "unit": unit,
+            "first_start": item.get("first_start"),
             "health": item.get("health"),
             "tls": item.get("tls", []),
             "rolling": bool(item.get("rolling", False)),
@@ -201,3 +205,7 @@ class Renderer:
             "size": artifact.get("size", 0),
             "version": artifact.get("version"),
         }
+
+
+def _is_argv(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(word, str) for word in value)

@@ -12,6 +12,8 @@ from typing import Any
 from .model import NOT_ASKED, SITE_THERE, Area, Seen, mib, names, well
 
 QUOTA_PAGE = "docs/operations/etcd-quota.md"
+RECOVER_PAGE = "docs/operations/recover-quorum.md (recover_quorum.yml)"
+REPLACE = "ansible-playbook … replace_etcd_member.yml -e node={hosts}"
 # From 95 on etcd's own rules of alerting call it critical.
 QUOTA_WARNING, QUOTA_FAILURE = 60, 95
 # Below that size, space that is free within the file is not worth a defragmentation.
@@ -71,7 +73,7 @@ def _leader(area: Area, statuses: Mapping[str, Any], members: list[dict[str, Any
         what = (
             f"no leader: nothing can be written; {voters // 2 + 1} of {voters} members have to run and reach each other"
         )
-        area.fail(lost, what, "start the members that are missing")
+        area.fail(lost, what, f"start the members that are missing; lost for good: {RECOVER_PAGE}")
     elif lost:
         area.fail(lost, "the member does not see the leader", "on {hosts}: journalctl -u etcd -n 50")
 
@@ -89,7 +91,7 @@ def _spare(area: Area, seen: Seen, statuses: Mapping[str, Any], members: list[di
 def _members(area: Area, seen: Seen, members: list[dict[str, Any]]) -> None:
     wanted, found = seen.group("etcd"), {member.get("name", "") for member in members}
     for name in [name for name in wanted if name not in found]:
-        area.fail(name, "is in the inventory, but no member of etcd", "take it out of group etcd")
+        area.fail(name, "is in the inventory, but no member of etcd", f"{SITE_THERE}; it was one: {REPLACE}")
     for member in members:
         identity, name = f"{member['ID']:x}", member.get("name") or ", ".join(member.get("peerURLs", []))
         if not member.get("name"):

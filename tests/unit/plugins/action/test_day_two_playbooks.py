@@ -94,6 +94,56 @@ def test_remove_node_refuses(tmp_path: Path, variables: list[str], hosts: dict[s
     assert error in output
 
 
+@pytest.mark.parametrize(
+    ("variables", "hosts", "error"),
+    [
+        ([], HOSTS, "node: no host with etcd is called ; give one of m1, m2"),
+        (["node=w1"], HOSTS, "node: no host with etcd is called w1; give one of m1, m2"),
+        (["node=m1"], {**HOSTS, "etcd": ["m2"]}, "node: no host with etcd is called m1; give one of m2"),
+        (["node=m1"], {**HOSTS, "masters": ["m1"]}, "m1 is the last host with etcd: nobody else has its data;"),
+    ],
+)
+def test_replace_etcd_member_refuses(
+    tmp_path: Path, variables: list[str], hosts: dict[str, list[str]], error: str
+) -> None:
+    """One clear error, and no host is contacted."""
+    code, output = play(tmp_path, "replace_etcd_member", *variables, hosts=hosts)
+    assert code == 2
+    assert error in output
+
+
+LOSES = "members of etcd other than m1 are given up with what only they have; if you mean it, set it to the name of the"
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ([], ["recover_from: no host with etcd is called ; give one of m1, m2", "recover_confirm: members of etcd"]),
+        (["recover_from=w1", "recover_confirm=production"], ["recover_from: no host with etcd is called w1; give one"]),
+        (["recover_from=m1"], [f"recover_confirm: {LOSES} cluster, production"]),
+        (["recover_from=m1", "recover_confirm=yes"], [f"recover_confirm: {LOSES} cluster, production"]),
+        (
+            ["recover_from=m1", "recover_confirm=production", "recover_snapshot=/nowhere/at.db"],
+            ["recover_snapshot: the control node has no file /nowhere/at.db"],
+        ),
+    ],
+)
+def test_recover_quorum_refuses(tmp_path: Path, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, "recover_quorum", *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+
+
+@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum"])
+def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
+    """So that none is left out by mistake."""
+    code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")
+    assert code == 2
+    assert "--limit: " in output
+
+
 def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:
     """Each is a line of its own and no abort; variables that no cluster can have hide nothing."""
     report = tmp_path / "health.json"

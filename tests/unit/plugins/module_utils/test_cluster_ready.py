@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
+from ansible_collections.selfhosted.kubernetes.plugins.action.cluster_ready import write
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
 from ansible_collections.selfhosted.kubernetes.plugins.modules import cluster_ready
 
@@ -185,6 +186,21 @@ def test_a_ready_cluster_costs_one_call(kubectl: Kubectl, capsys: pytest.Capture
     result = run(capsys)
     assert (result["changed"], result["waited_seconds"] < 1) == (False, True)
     assert kubectl.log.read_text(encoding="utf-8") == "poll\n"
+
+
+def test_the_cluster_has_a_name(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    """The uid of the namespace that every cluster has from its beginning."""
+    spaces = [{"kind": "Namespace", "metadata": {"name": name, "uid": f"{name}-1"}} for name in ("a", "kube-system")]
+    kubectl.answers(*ALL, *spaces)
+    assert run(capsys)["cluster_uid"] == "kube-system-1"
+
+
+def test_the_record_is_written_where_it_differs(tmp_path: Path) -> None:
+    """In a folder that need not be there."""
+    record = tmp_path / "state" / "cluster-uid"
+    assert [write(record, text) for text in ("a\n", "a\n", "b\n")] == [True, False, True]
+    assert record.read_text(encoding="utf-8") == "b\n"
+    assert list(record.parent.iterdir()) == [record]
 
 
 def test_at_the_end_pods_are_asked_for_the_reason(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:

@@ -81,6 +81,33 @@ def test_first_start_is_together(world: World) -> None:
     ]
 
 
+def test_first_start_by_a_command_of_its_own(world: World) -> None:
+    """It starts its unit, before the others; later starts are systemd's."""
+    specs = [toy(world, first_start=["join", "toy.service"]), component("b", file("/etc/b.conf", "x"))]
+    world.apply(*specs)
+    world.assert_converged(*specs)
+    assert changes(world)[-5:] == [
+        "systemctl stop toy.service",
+        "join toy.service",
+        "systemctl stop b.service",
+        "systemctl reset-failed b.service",
+        "systemctl start --no-block b.service",
+    ]
+    world.apply(toy(world, "bye", first_start=["join", "toy.service"]))
+    assert "join toy.service" not in changes(world)
+
+
+def test_first_start_that_the_command_refuses(world: World) -> None:
+    """In its own words; nothing was started, and the next run asks it again."""
+    other = component("b", file("/etc/b.conf", "x"))
+    with pytest.raises(ComponentError, match=r"^toy was not started: nobody answers$"):
+        world.apply(toy(world, first_start=["join", "toy.service", "nobody answers"]), other)
+    assert {unit.state for unit in world.system.values()} == {"inactive"}
+    world.apply(toy(world, first_start=["join", "toy.service"]), other)
+    assert "join toy.service" in changes(world)
+    world.assert_converged(toy(world), other)
+
+
 def test_first_start_that_fails_leaves_its_files_and_names_every_sick_one(world: World) -> None:
     """There is nothing to go back to; who starts well is done."""
     specs = [

@@ -33,6 +33,7 @@ def first(world: World) -> list[dict[str, Any]]:
             shared,
             file("/etc/old", "x"),
             binaries=[world.binary("alpha", b"v1")],
+            first_start=["join", "alpha.service"],
         ),
         component(
             "beta",

@@ -148,7 +148,7 @@ class World(Host):
     def try_run(
         self, argv: Sequence[str], environment: dict[str, str] | None = None, timeout: float = 600
     ) -> CompletedProcess[str]:
-        """Programs that exist here: systemctl, journalctl, `check` for a unit's health, and what removes things."""
+        """Programs that exist here: systemctl, journalctl, `check` for a unit's health, `join`, removal."""
         del environment, timeout
         program, *rest = argv
         self.calls.append(" ".join(argv))
@@ -159,6 +159,12 @@ class World(Host):
             unit = self.system[words[0]]
             sick = unit.state != "active" or any(b"sick" in (content or b"") for content in unit.running.values())
             return CompletedProcess(argv, int(sick), "", "it feels sick" if sick else "")
+        if program == "join":
+            KILLER.step(" ".join(argv))
+            if self.system[words[0]].state == "active" or len(words) > 1:
+                return CompletedProcess(argv, 1, "", " ".join(words[1:]) or f"{words[0]} runs already")
+            self._systemctl("start", words)
+            return CompletedProcess(argv, 0, "", "")
         if program in REMOVING:
             KILLER.step(" ".join(argv))
             return CompletedProcess(argv, 0, REMOVING[program](self, rest) or "", "")

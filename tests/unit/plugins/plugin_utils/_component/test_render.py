@@ -109,6 +109,7 @@ def test_everything_is_filled_in(render: Render) -> None:
             {"dest": "/etc/systemd/system/toy.service", "content": unit, **common},
         ],
         "unit": {"name": "toy.service", "content": unit, "reload": False},
+        "first_start": None,
         "health": {"url": "http://127.0.0.1:80/health"},
         "tls": [],
         "rolling": False,
@@ -262,6 +263,22 @@ def test_unknown_keys_are_refused(role: Role, render: Render) -> None:
     role.component(**COMPONENT, helth={}, binarys=[])
     with pytest.raises(AnsibleError, match="role toy: unknown keys in its component: binarys, helth"):
         render()
+
+
+@pytest.mark.parametrize(
+    "change", [{"first_start": "join toy"}, {"first_start": []}, {"first_start": ["join", 1]}, {"unit": None}]
+)
+def test_first_starts_that_cannot_be_meant(role: Role, render: Render, change: dict[str, Any]) -> None:
+    """A command that starts a unit."""
+    role.component(**{**COMPONENT, "first_start": ["/usr/local/libexec/join", "{{ toy_greeting }}"], **change})
+    with pytest.raises(AnsibleError, match="role toy: `first_start` is a command, as a list of words, that starts its"):
+        render()
+
+
+def test_first_start(role: Role, render: Render) -> None:
+    """A command with the role's variables."""
+    role.component(**COMPONENT, first_start=["/usr/local/libexec/join", "{{ toy_greeting }}"])
+    assert render()[0]["first_start"] == ["/usr/local/libexec/join", "hello"]
 
 
 # ---- the rest of a component

@@ -1,0 +1,42 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The cluster_ready module, and a file of the control node that says which cluster it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+
+class ActionModule(ActionBase):
+    """See plugins/modules/cluster_ready.py for options and return values."""
+
+    _supports_check_mode = True
+    _supports_async = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
+        """Wait on the host, then write the record where it differs."""
+        result: dict[str, Any] = super().run(tmp, task_vars)
+        result.update(self._execute_module(task_vars=task_vars))
+        record, uid = self._task.args.get("record"), result.get("cluster_uid")
+        if record and uid and not result.get("failed"):
+            try:
+                result["changed"] = write(Path(record).expanduser(), f"{uid}\n")
+            except OSError as error:
+                raise AnsibleActionFail(f"record: {record} cannot be written: {error.strerror}") from error
+        return result
+
+
+def write(path: Path, text: str) -> bool:
+    """Write a file in one step; whether it differed."""
+    if path.is_file() and path.read_text(encoding="utf-8") == text:
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = path.with_name(f".{path.name}.new")
+    new.write_text(text, encoding="utf-8")
+    new.replace(path)
+    return True

@@ -1,0 +1,96 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Machines that come and go, inventories of other sizes, and the members that etcd has."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    FOLDER,
+    INVENTORY,
+    MASTERS,
+    Lab,
+    Run,
+    address,
+    docker,
+    inventory,
+    playbook,
+    site,
+)
+
+TABLE = FOLDER / "scale.json"
+
+
+def fresh_connections() -> dict[str, str]:
+    """Ansible keeps connections for minutes: those to a machine that was replaced since would break."""
+    return {"ANSIBLE_SSH_CONTROL_PATH_DIR": tempfile.mkdtemp(prefix="cp-")}
+
+
+def play(name: str, *variables: str, **options: Any) -> tuple[int, str]:
+    """A playbook, by connections of its own."""
+    return playbook(name, *variables, environment=fresh_connections(), **options)
+
+
+def site_run(work: Path, *arguments: str, **options: Any) -> Run:
+    """A site run that has to work, by connections of its own."""
+    return site(work, *arguments, environment=fresh_connections(), **options)
+
+
+def lab_of(folder: Path, **groups: list[str]) -> Path:
+    """The lab's inventory with other hosts in some groups; w3 has the address after those of w1 and w2."""
+    hosts = inventory()["_meta"]["hostvars"]
+    known = {name: {"ansible_host": it["ansible_host"]} for name, it in hosts.items()}
+    known["w3"] = {"ansible_host": address("w1").rpartition(".")[0] + ".23"}
+    names = {group: groups.get(group, inventory()[group]["hosts"]) for group in ("masters", "workers", "outside")}
+    children = {group: {"hosts": {name: known[name] for name in members}} for group, members in names.items()}
+    own = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text(encoding="utf-8"))
+    (folder / "group_vars").mkdir(parents=True)
+    (folder / "group_vars/all.yml").write_text(yaml.safe_dump(own | {"lab_dir": str(FOLDER)}), encoding="utf-8")
+    (folder / "hosts.yml").write_text(yaml.safe_dump({"all": {"children": children}}), encoding="utf-8")
+    return folder
+
+
+def lose(lab: Lab, *names: str) -> None:
+    """Machines that are gone with their disks, one after the other: what is acknowledged in between, the rest has."""
+    for name in names:
+        docker("rm", "--force", "--volumes", name)
+        subprocess.run(["ssh", "-F", str(lab.config), "-O", "exit", name], capture_output=True, check=False)
+        time.sleep(3)
+
+
+def make_machines(**options: Any) -> None:
+    """Empty machines in place of those that are gone."""
+    code, output = playbook("lab_create", **options)
+    assert code == 0, output[-3000:]
+
+
+def voters(lab: Lab, host: str = MASTERS[0]) -> set[str]:
+    """Names of members that vote and answer."""
+    members = json.loads(lab.run(host, "etcdctl member list --write-out=json"))["members"]
+    well = {
+        entry["endpoint"]
+        for entry in json.loads(lab[host].run("etcdctl endpoint health --cluster --write-out=json").stdout)
+        if entry["health"]
+    }
+    return {it["name"] for it in members if not it.get("isLearner") and well.intersection(it.get("clientURLs", []))}
+
+
+class Figures:
+    """What was measured, written as soon as it is known."""
+
+    def __init__(self) -> None:
+        self.rows: dict[str, dict[str, Any]] = {}
+
+    def add(self, what: str, **values: Any) -> None:
+        """One row."""
+        self.rows[what] = {name: round(it, 1) if isinstance(it, float) else it for name, it in values.items()}
+        print(f"\n{what}: {self.rows[what]}")  # noqa: T201
+        TABLE.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
