@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale test-why lint unit package molecule lab lab-destroy test-rotate bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-why test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test-why: setup ## 94 faults and 21 healthy workloads on a control plane of this
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults
 
+test-rotate: setup ## the scenario rotate: every certificate, CA and key is replaced under load, also with interruptions; figures go to .lab/rotate.json
+	@molecule test --scenario-name rotate
+
 test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
 	@molecule test --scenario-name scale
 
@@ -56,9 +59,6 @@ lab: setup ## only the lab's machines; what an earlier run left is used or made 
 
 lab-destroy: setup ## remove the lab's machines, networks and the certificates of their cluster
 	@ansible-playbook playbooks/lab_destroy.yml
-
-test-rotate: setup ## rotate everything on the HA lab, which has to run (make site); some 20 minutes
-	@LAB=$(LAB) pytest -q -rP -p no:cacheprovider tests/rotate
 
 bench: setup ## how long a site run takes and how many task-runs it has, beside a plain bash installation; destroys a lab that is there
 	@scripts/bench.sh

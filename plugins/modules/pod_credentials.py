@@ -11,7 +11,8 @@ module: pod_credentials
 short_description: Wait until all pods of a node have new CAs, and no token of an old key
 description:
   - Reads the files that the kubelet keeps up to date in pods' service account volumes, on the node itself. A kubelet
-    brings a new CA within two minutes, and a new token when four fifths of the old one's life are over.
+    brings a new CA within two minutes, and a new token when four fifths of the old one's life are over, or when it is
+    restarted itself.
   - Whether the programs in the pods have read them, is not known. client-go reads a CA again after five minutes (since
     version 0.36; before, only at its start), and a token after one.
 version_added: 0.1.0

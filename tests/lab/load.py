@@ -14,7 +14,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-from .support import AGNHOST, WORKERS, Lab, wait_until
+from .support import AGNHOST, CA, WORKERS, Lab, wait_until
 
 PROGRAMS = Path(__file__).parent / "programs"
 FOLDER = "/var/tmp/lab-load"
@@ -99,37 +99,41 @@ class Answers:
 
 
 class Load:
-    """Both users at work, on one worker."""
+    """Both users at work, on one worker; `credentials` is the writer's folder there, by default with a token of 2 h."""
 
-    def __init__(self, lab: Lab, namespace: str, place: str) -> None:
+    def __init__(self, lab: Lab, namespace: str, place: str, credentials: str = "") -> None:
         self.lab = lab
         self.namespace = namespace
         self.place = place
+        self.credentials = credentials
 
     def start(self) -> None:
         """Prepare what they use, start them, wait until both got an answer."""
         lab, namespace = self.lab, self.namespace
         lab.apply(*(item | {"metadata": {"namespace": namespace, **item["metadata"]}} for item in OBJECTS))
-        account = f"--serviceaccount={namespace}:{USER}"
-        lab.kubectl(f"create serviceaccount {USER} --namespace={namespace}")
         lab.kubectl(f"create role {USER} --namespace={namespace} --verb=create --resource=configmaps")
+        account = f"--serviceaccount={namespace}:default"
         lab.kubectl(f"create rolebinding {USER} --namespace={namespace} --role={USER} {account}")
         lab.kubectl(f"rollout status deployment/web --namespace={namespace} --timeout=60s")
-        token = lab.kubectl(f"create token {USER} --namespace={namespace} --duration=2h").strip()
         address = lab.get(f"service web --namespace={namespace}")["spec"]["clusterIP"]
-        self._run("writer", f"{namespace} {FOLDER}/token", token)
-        self._run("client", address, "")
+        lab.run(self.place, f"install -d -m 0700 {FOLDER}")
+        self._run("writer", f"{namespace} {self.credentials or self._token()}")
+        self._run("client", address)
         for name in USERS:
             wait_until(partial(self._answered, name), 30, f"{name} gets an answer")
 
     def _answered(self, name: str) -> bool:
         return self.answers(name).acknowledged != set()
 
-    def _run(self, name: str, arguments: str, token: str) -> None:
+    def _token(self) -> str:
+        """A folder with credentials as pods have them; a pod's own one would be gone when the worker is drained."""
+        token = self.lab.kubectl(f"create token default --namespace={self.namespace} --duration=2h").strip()
+        self.lab.run(self.place, f"printf '%%s' %s >{FOLDER}/token && ln -sf {CA} {FOLDER}/ca.crt", token)
+        return FOLDER
+
+    def _run(self, name: str, arguments: str) -> None:
         place, source = self.place, (PROGRAMS / f"{name}.py").read_text(encoding="utf-8")
-        self.lab.run(place, f"install -d -m 0700 {FOLDER} && rm -f {FOLDER}/{name}.*")
-        if token:
-            self.lab.run(place, f"printf '%%s' %s >{FOLDER}/token", token)
+        self.lab.run(place, f"rm -f {FOLDER}/{name}.*")
         self.lab.run(place, f"printf '%%s' %s >{FOLDER}/{name}.py", source)
         self.lab.run(
             place,
@@ -154,9 +158,9 @@ class Load:
 
 
 @contextmanager
-def load(lab: Lab, namespace: str) -> Iterator[Load]:
+def load(lab: Lab, namespace: str, credentials: str = "") -> Iterator[Load]:
     """Users at work for as long as the block runs."""
-    users = Load(lab, namespace, WORKERS[0])
+    users = Load(lab, namespace, WORKERS[0], credentials)
     users.start()
     try:
         yield users

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import is_authority
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.rotation import RECORDS
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
@@ -52,6 +54,7 @@ def certificates(seen: Seen, pki_dir: Path | None, now: datetime) -> Area:
     leaves = [it for it in held if not is_authority(it.certificate)]
     _judge_leaves(area, leaves, now)
     _judge_authorities(area, authorities, now)
+    _judge_rotations(area, pki_dir)
     parts = []
     for kind, them in (("certificate", leaves), ("CA", authorities)):
         if them:
@@ -125,6 +128,19 @@ def _judge_authorities(area: Area, authorities: list[Held], now: datetime) -> No
             report = area.fail if days < CA_FAILURE_DAYS else area.warn
             name = Path(them[0].place).stem if them[0].host == CONTROL else "…"
             report(hosts, what, f"rotate_certificates.yml -e rotate_ca={name}: docs/operations/rotate-certificates.md")
+
+
+def _judge_rotations(area: Area, pki_dir: Path | None) -> None:
+    """One that was interrupted is safe, but for its purpose: the old one is trusted still."""
+    file = pki_dir / RECORDS if pki_dir else None
+    try:
+        begun = sorted(json.loads(file.read_bytes())) if file and file.is_file() else []
+    except (OSError, ValueError) as problem:
+        area.fail(CONTROL, f"{file} cannot be read: {problem}", "put it back from the backup of the state folder")
+        return
+    if begun:
+        todo = "rotate_certificates.yml with the same variables: docs/operations/rotate-certificates.md"
+        area.warn(CONTROL, f"a rotation has begun and not ended: {names(begun)}", todo)
 
 
 def _days(it: Held, now: datetime) -> int:

@@ -5,6 +5,7 @@
 """Runs on a worker until SIGTERM: an API write each 100 ms through the local endpoint; one line for each answer.
 
 Standard output has `TIME ok NUMBER` for a write that was acknowledged, and `TIME REASON NUMBER` for another.
+As programs should, it reads its token for each request and its CAs for each connection: both may be replaced.
 """
 
 from __future__ import annotations
@@ -16,17 +17,22 @@ import sys
 import time
 
 INTERVAL_SECONDS, TIMEOUT_SECONDS = 0.1, 2.0
-NAMESPACE, TOKEN_FILE = sys.argv[1:]
-CONTEXT = ssl.create_default_context(cafile="/etc/kubernetes/pki/ca.crt")
-with open(TOKEN_FILE, encoding="ascii") as stream:
-    HEADERS = {"Authorization": f"Bearer {stream.read().strip()}", "Content-Type": "application/json"}
+NAMESPACE, CREDENTIALS = sys.argv[1:]
+
+
+def connect() -> http.client.HTTPSConnection:
+    """To the local endpoint, by the CAs of now."""
+    context = ssl.create_default_context(cafile=f"{CREDENTIALS}/ca.crt")
+    return http.client.HTTPSConnection("127.0.0.1", 7443, timeout=TIMEOUT_SECONDS, context=context)
 
 
 def write(connection: http.client.HTTPSConnection, number: int) -> str:
     """Create a ConfigMap of that number."""
+    with open(f"{CREDENTIALS}/token", encoding="ascii") as stream:
+        headers = {"Authorization": f"Bearer {stream.read().strip()}", "Content-Type": "application/json"}
     metadata = {"name": f"write-{number}"}
     body = json.dumps({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
-    connection.request("POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", body, HEADERS)
+    connection.request("POST", f"/api/v1/namespaces/{NAMESPACE}/configmaps", body, headers)
     answer = connection.getresponse()
     answer.read()
     # 409: an earlier try, whose answer was lost, had worked.
@@ -35,11 +41,12 @@ def write(connection: http.client.HTTPSConnection, number: int) -> str:
 
 def main() -> None:
     """Write on and on; a number is tried until it is acknowledged."""
-    connection = http.client.HTTPSConnection("127.0.0.1", 7443, timeout=TIMEOUT_SECONDS, context=CONTEXT)
-    number = 0
+    connection, number = connect(), 0
     while True:
         began = time.time()
         try:
+            if connection.sock is None:  # Either side ended it.
+                connection = connect()
             result = write(connection, number)
         except (OSError, http.client.HTTPException) as error:
             result = type(error).__name__
