@@ -378,7 +378,7 @@ def test_module_returns_all_of_it(
     assert said["lines"][0] == f"well: {found['verdict']}"
     monkeypatch.setattr(status, "status", lambda *_arguments: status.judge(facts))
     said = run(why, {}, capsys)
-    assert (said["state"], said["causes"], said["verdict"]) == ("healthy", [], "0 of 1 unhealthy, 0 causes; 0 starting")
+    assert (said["state"], said["causes"], said["verdict"]) == ("healthy", [], "0 of 2 unhealthy, 0 causes; 0 starting")
 
 
 def test_module_for_a_node(capsys: pytest.CaptureFixture[str]) -> None:
