@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .certificates import plan
-from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, endpoint
+from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, Settings, endpoint
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -36,8 +36,11 @@ COMPONENTS = (
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
+# Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
+# option's choices.
+OUTSIDE_SERVICES: tuple[str, ...] = ()
 # On outside hosts these come once binaries can be fetched from the artifact store.
-LATE = ("registry", "loadbalancer", "admin")
+LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 
 
 @dataclass(frozen=True)
@@ -150,8 +153,15 @@ def components(inventory: Inventory, name: str) -> list[str]:
     return [
         role
         for role, groups in COMPONENTS
-        if inventory.within(name, *groups) and (role != "keepalived" or inventory.settings.vip)
+        if inventory.within(name, *groups) and _wanted(role, inventory.settings)
     ]
+
+
+def _wanted(role: str, settings: Settings) -> bool:
+    """Whether the cluster has an optional component."""
+    if role == "keepalived":
+        return bool(settings.vip)
+    return role not in OUTSIDE_SERVICES or role in settings.outside_services
 
 
 def api_endpoint(inventory: Inventory) -> tuple[str, int]:
