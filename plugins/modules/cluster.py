@@ -132,10 +132,10 @@ masters:
   elements: dict
   returned: success
 registry:
-  description: Address and URL of the registry
+  description: Address and URL of the registry, and whether images come from there alone
   type: dict
   returned: success
-  sample: {address: "192.0.2.5:5000", url: "https://192.0.2.5:5000"}
+  sample: {address: "192.0.2.5:5000", url: "https://192.0.2.5:5000", isolated: true}
 store:
   description: URLs of the artifact store and the path of its CA on the control node
   type: dict

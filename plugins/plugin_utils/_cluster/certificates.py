@@ -17,6 +17,8 @@ AUTHORITIES = {
     "front-proxy": "front-proxy-ca",
     "outside": "outside-ca",
 }
+# The API server's for objects in etcd, and the passwords of the registry's own users.
+RANDOM_KEYS = ("encryption-key", "registry-pull", "registry-push")
 LOOPBACK = ["127.0.0.1", "::1"]
 CLIENT, SERVER, BOTH = ["client"], ["server"], ["server", "client"]
 SUPERUSERS = ["system:masters"]
@@ -63,7 +65,7 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
     return {
         "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
         "certificates": certificates,
-        "keys": [{"name": "sa", "type": "pair"}, {"name": "encryption-key", "type": "random"}],
+        "keys": [{"name": "sa", "type": "pair"}, *({"name": name, "type": "random"} for name in RANDOM_KEYS)],
     }
 
 

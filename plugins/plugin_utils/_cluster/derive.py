@@ -87,7 +87,7 @@ class Derived:
     hosts: dict[str, DerivedHost]
     etcd: dict[str, Any]
     masters: list[Member]
-    registry: dict[str, str]
+    registry: dict[str, Any]
     store: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
 
@@ -151,9 +151,7 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
 def components(inventory: Inventory, name: str) -> list[str]:
     """Roles of a host, in the order in which they are applied."""
     return [
-        role
-        for role, groups in COMPONENTS
-        if inventory.within(name, *groups) and _wanted(role, inventory.settings)
+        role for role, groups in COMPONENTS if inventory.within(name, *groups) and _wanted(role, inventory.settings)
     ]
 
 
@@ -174,10 +172,11 @@ def _members(inventory: Inventory, group: str) -> list[Member]:
     return [Member(name, inventory.hosts[name].address) for name in inventory.groups[group]]
 
 
-def _registry(inventory: Inventory) -> dict[str, str]:
+def _registry(inventory: Inventory) -> dict[str, Any]:
     first = inventory.hosts[inventory.groups["outside"][0]]
     location = f"{first.address}:{first.value('registry_port', 5000)}"
-    return {"address": location, "url": f"https://{location}"}
+    isolated = bool(first.value("registry_isolated", True))
+    return {"address": location, "url": f"https://{location}", "isolated": isolated}
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import hosts, inventory, networks, ports, versions
+from . import hosts, inventory, networks, outside, ports, versions
 from .model import Error, Host, Inventory
 
 # What the inventory says as a whole.
@@ -33,6 +33,9 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     inventory.taints,
     networks.host_address,
     networks.room_for_pods,
+    outside.registry_users,
+    outside.upstreams,
+    outside.images,
     hosts.answered,
 )
 # What each host that answered says about itself.

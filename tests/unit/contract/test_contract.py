@@ -25,7 +25,11 @@ import pytest
 import yaml
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.filter.config import FilterModule
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import COMPONENTS, OUTSIDE_SERVICES, derive
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import (
+    COMPONENTS,
+    OUTSIDE_SERVICES,
+    derive,
+)
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Host, Inventory, Settings
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ports import PORTS
 

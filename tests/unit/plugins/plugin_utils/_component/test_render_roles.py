@@ -33,6 +33,7 @@ PORTS = {
     "kubelet_config": {"healthzPort": 11248},
     "kube_proxy_config": {"healthzBindAddress": "0.0.0.0:11256", "metricsBindAddress": "127.0.0.1:11249"},
 }
+REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/m1": (DEBIAN, {}),
@@ -47,6 +48,8 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/w1 iptables": (DEBIAN, {"kube_proxy_config": {"mode": "iptables"}}),
     "ha/w1 host-gw": (DEBIAN, {"overlay_backend": "host-gw"}),
     "ha/m1 ports": (DEBIAN, PORTS),
+    "ha/o1 open": (DEBIAN, {"registry_isolated": False, "registry_users": REGISTRY_USERS}),
+    "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
 PACKAGES = {"bash-completion", "curl", "haproxy", "keepalived", "kmod", "nftables", "nginx", "rsync", "util-linux"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount"}
@@ -196,7 +199,8 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
     """Sections, keys, the component's user, and programs that are on the host."""
     for component in rendered[place]["components"]:
         unit = component["unit"]
-        if not unit:
+        # An instance has the unit file of its template.
+        if not unit or unit["content"] is None:
             continue
         sections: dict[str, dict[str, str]] = {}
         for line in re.sub(r"\\\n\s*", " ", unit["content"]).splitlines():
@@ -206,9 +210,10 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
                 assert re.match(r"\w+=\S", line), f"{unit['name']}: {line}"
                 key, value = line.split("=", 1)
                 sections[list(sections)[-1]][key] = value
-        assert list(sections) == ["Unit", "Service", "Install"]
-        assert sections["Install"] == {"WantedBy": "multi-user.target"}
-        assert sections["Service"].get("User") == (component["user"] or {}).get("name")
+        timer = unit["name"].endswith(".timer")
+        assert list(sections) == ["Unit", "Timer" if timer else "Service", "Install"]
+        assert sections["Install"] == {"WantedBy": "timers.target" if timer else "multi-user.target"}
+        assert sections.get("Service", {}).get("User") == (component["user"] or {}).get("name")
         own = {binary["dest"] for binary in component["binaries"]}
         for program, *_ in commands(unit["content"]):
             # A leading `-` lets it fail.
@@ -222,10 +227,11 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
 def test_flags_are_well_formed(rendered: Rendered, place: str) -> None:
     """Each once, `--name=value`, and nothing empty or in Python's notation."""
     for component in rendered[place]["components"]:
-        if not component["unit"] or component["name"] in ("kube-addons", "kubernetes-host"):
+        content = (component["unit"] or {}).get("content")
+        if content is None or component["name"] in ("kube-addons", "kubernetes-host"):
             continue
         own = {binary["dest"] for binary in component["binaries"]}
-        for program, *words in commands(component["unit"]["content"]):
+        for program, *words in commands(content):
             if program not in own:
                 continue
             names = [word.split("=", 1)[0] for word in words]
@@ -468,6 +474,35 @@ def test_every_registry_leads_to_the_outside_one(rendered: Rendered) -> None:
         "_default": f"{base}/unlisted",
     }
     assert all(list(content["host"]) == [content["server"]] for content in servers.values())
+
+
+def test_a_registry_that_is_not_isolated_has_caches_and_upstream(rendered: Rendered) -> None:
+    """In this order: what was put there, its cache of upstream, upstream; its own images are nowhere else."""
+    derived = json.loads((GOLDEN / "ha.json").read_text(encoding="utf-8"))["registry"]
+    (folder, url), dest = ("/etc/containerd/certs.d", derived["url"]), "{}/{}/hosts.toml"
+    ghcr = document(rendered, "ha/w1 open", dest.format(folder, "ghcr.io"))
+    assert (list(ghcr["host"]), ghcr.get("server")) == ([f"{url}/v2/ghcr.io", f"{url}/proxy/ghcr.io/v2"], None)
+    own = document(rendered, "ha/w1 open", dest.format(folder, derived["address"]))
+    assert (list(own["host"]), own["server"]) == ([f"{url}/v2"], f"{url}/v2")
+    names = {component["name"] for component in rendered["ha/o1 open"]["components"]}
+    assert names >= {f"registry-proxy-{name}" for name in ("docker.io", "ghcr.io", "quay.io", "registry.k8s.io")}
+    (nginx,) = (
+        text for _, file, text in files_of(rendered["ha/o1 open"]) if file["dest"] == "/etc/registry/nginx.conf"
+    )
+    assert nginx.count("location /proxy/") == 4
+
+
+def test_the_registry_knows_its_users(rendered: Rendered) -> None:
+    """Who may push may also pull, nobody else pushes; nodes are `pull`."""
+    files = {file["dest"]: text for _, file, text in files_of(rendered["ha/o1 open"])}
+    users = {
+        name: [line.split(":")[0] for line in files[f"/etc/registry/{name}.htpasswd"].splitlines()]
+        for name in ("pull", "push")
+    }
+    assert users == {"pull": ["alice", "bob", "pull", "push"], "push": ["alice", "push"]}
+    header = base64.b64encode(b"pull:<keys/registry-pull>").decode()
+    hosts = document(rendered, "ha/w1", "/etc/containerd/certs.d/ghcr.io/hosts.toml")["host"]
+    assert [host["header"] for host in hosts.values()] == [{"authorization": f"Basic {header}"}]
 
 
 def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
