@@ -216,7 +216,10 @@ def test_every_filter_has_its_page() -> None:
 
 
 # ---- htpasswd
-USERS = {"bob": {"password": "battery-staple"}, "alice": {"password": "pässword of alice", "push": True}}
+USERS: dict[str, dict[str, Any]] = {
+    "bob": {"password": "battery-staple"},
+    "alice": {"password": "pässword of alice", "push": True},
+}
 
 
 @pytest.mark.parametrize(("push", "names"), [(False, ["alice", "bob"]), (True, ["alice"])])

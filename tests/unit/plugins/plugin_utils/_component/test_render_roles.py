@@ -486,10 +486,8 @@ def test_a_registry_that_is_not_isolated_has_caches_and_upstream(rendered: Rende
     assert (list(own["host"]), own["server"]) == ([f"{url}/v2"], f"{url}/v2")
     names = {component["name"] for component in rendered["ha/o1 open"]["components"]}
     assert names >= {f"registry-proxy-{name}" for name in ("docker.io", "ghcr.io", "quay.io", "registry.k8s.io")}
-    (nginx,) = (
-        text for _, file, text in files_of(rendered["ha/o1 open"]) if file["dest"] == "/etc/registry/nginx.conf"
-    )
-    assert nginx.count("location /proxy/") == 4
+    files = {file["dest"]: text for _, file, text in files_of(rendered["ha/o1 open"])}
+    assert files["/etc/registry/nginx.conf"].count("location /proxy/") == 4
 
 
 def test_the_registry_knows_its_users(rendered: Rendered) -> None:
