@@ -109,8 +109,8 @@ class Host:
             return False
         return True
 
-    def add_user(self, name: str, home: str) -> None:
-        """A system user that nobody can log in as, with a group of its own."""
+    def add_user(self, name: str, home: str, shell: str) -> None:
+        """A system user without a password, with a group of its own."""
         self.run(
             [
                 "useradd",
@@ -120,7 +120,7 @@ class Host:
                 "--home-dir",
                 home,
                 "--shell",
-                "/usr/sbin/nologin",
+                shell,
                 name,
             ]
         )

@@ -33,12 +33,13 @@ COMPONENTS = (
     ("overlay", NODES),
     ("addons", ("masters",)),
     ("admin", ("masters", "outside")),
+    ("git", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ()
+OUTSIDE_SERVICES: tuple[str, ...] = ("git",)
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 
