@@ -140,6 +140,12 @@ store:
   description: URLs of the artifact store and the path of its CA on the control node
   type: dict
   returned: success
+ci_jobs:
+  description: Repositories whose jobs may change the cluster, and the namespaces in which they may
+  type: list
+  elements: dict
+  returned: success
+  sample: [{repository: app, namespaces: [app]}]
 pki:
   description: Arguments of the pki action
   type: dict

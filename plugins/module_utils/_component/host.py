@@ -19,7 +19,13 @@ from typing import Any
 
 STATE_DIR = "/var/lib/selfhosted-kubernetes"
 # Roles name packages as Debian does; what RHEL and its rebuilds call otherwise.
-RPM_NAMES = {"conntrack": "conntrack-tools", "iproute2": "iproute", "iptables": "iptables-nft", "mount": "util-linux"}
+RPM_NAMES = {
+    "conntrack": "conntrack-tools",
+    "iproute2": "iproute",
+    "iptables": "iptables-nft",
+    "mount": "util-linux",
+    "uidmap": "shadow-utils",
+}
 # Packages whose program runs as a unit of ours; the service that they bring stays off.
 OURS = ("haproxy", "keepalived", "nginx")
 

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
-from .certificates import plan
+from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, Settings, endpoint
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
@@ -34,12 +34,13 @@ COMPONENTS = (
     ("addons", ("masters",)),
     ("admin", ("masters", "outside")),
     ("git", ("outside",)),
+    ("ci", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git",)
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 
@@ -90,6 +91,7 @@ class Derived:
     masters: list[Member]
     registry: dict[str, Any]
     store: dict[str, Any]
+    ci_jobs: list[dict[str, Any]]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -127,6 +129,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             masters=masters,
             registry=_registry(inventory),
             store={"urls": _store_urls(inventory), "ca": f"{pki_dir}/ca/outside.crt"},
+            ci_jobs=ci_jobs(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )

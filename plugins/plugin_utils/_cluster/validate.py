@@ -36,6 +36,9 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.registry_users,
     outside.upstreams,
     outside.images,
+    outside.git_users,
+    outside.git_repositories,
+    outside.ci_jobs,
     hosts.answered,
 )
 # What each host that answered says about itself.

@@ -132,7 +132,7 @@ class World(Host):
 
     def add_user(self, name: str, home: str, shell: str) -> None:
         """Know a user from now on."""
-        KILLER.step(f"useradd {name} {home}")
+        KILLER.step(f"useradd {name} {home} {shell}")
         self.users.add(name)
 
     def missing_packages(self, names: Sequence[str]) -> list[str]:

@@ -33,6 +33,18 @@ PORTS = {
     "kubelet_config": {"healthzPort": 11248},
     "kube_proxy_config": {"healthzBindAddress": "0.0.0.0:11256", "metricsBindAddress": "127.0.0.1:11249"},
 }
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8Uqvy3Kf0QqYI2uqQFZ7lZ9dKX0pOQz8F7pQ2m5w2R"
+FORGE = "ssh://git@forge.example.org/team"
+GIT_AND_CI = {
+    "git_users": {"alice": [f"{KEY} alice@laptop"], "bob": [KEY]},
+    "git_repositories": [
+        {"name": "app", "write": ["alice"], "read": ["bob"], "mirror_to": f"{FORGE}/app.git"},
+        {"name": "base", "mirror_from": f"{FORGE}/base.git"},
+    ],
+    "git_mirror_key": "a private key",
+    "git_mirror_known_hosts": "forge.example.org ssh-ed25519 AAAA",
+    "ci_jobs": [{"repository": "app", "namespaces": ["app", "web"], "after": ["base"]}, {"repository": "base"}],
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -41,7 +53,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, {}),
+    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
@@ -51,9 +63,10 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1 open": (DEBIAN, {"registry_isolated": False, "registry_users": REGISTRY_USERS}),
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
-PACKAGES = {"bash-completion", "curl", "haproxy", "keepalived", "kmod", "nftables", "nginx", "rsync", "util-linux"}
-OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount"}
-OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft"}
+PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
+PACKAGES |= {"openssh-server", "rsync", "util-linux"}
+OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
+OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
 PROGRAM = """
 import json, sys
@@ -213,8 +226,8 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
         timer = unit["name"].endswith(".timer")
         assert list(sections) == ["Unit", "Timer" if timer else "Service", "Install"]
         assert sections["Install"] == {"WantedBy": "timers.target" if timer else "multi-user.target"}
-        assert sections.get("Service", {}).get("User") == (component["user"] or {}).get("name")
-        own = {binary["dest"] for binary in component["binaries"]}
+        assert timer or sections["Service"].get("User") == (component["user"] or {}).get("name")
+        own = {binary["dest"] for binary in component["binaries"]} | {file["dest"] for file in component["files"]}
         for program, *_ in commands(unit["content"]):
             # A leading `-` lets it fail.
             assert program in own or re.match(r"-?(/usr)?/(s?bin|lib/systemd)/", program), program
@@ -250,6 +263,7 @@ def test_paths_that_are_named_are_there(rendered: Rendered, place: str) -> None:
     known |= {str(parent) for path in known for parent in Path(path).parents}
     system = {"/etc/resolv.conf", "/etc/cni/net.d", "/etc/nginx", "/etc/passwd", "/etc/hosts"}
     system.add("/etc/cni/net.d/10-containerd-net.conflist")  # containerd makes it from its template.
+    system |= {"/etc/subuid", "/etc/subgid"}
     missing = set()
     for component, file, text in files_of(host):
         if (
