@@ -33,6 +33,13 @@ JOB = re.compile(r"[a-z]([a-z0-9-]{0,23}[a-z0-9])?")
 PASSWORD = (12, 72)  # Bytes; bcrypt looks at no more.
 
 
+def services(cluster: Inventory) -> Iterator[Error]:
+    """What a service needs is there."""
+    chosen = cluster.settings.outside_services
+    if "ci" in chosen and "git" not in chosen:
+        yield Error("ci needs git", "add git", "cluster_outside_services")
+
+
 def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Names that fit into a password file, passwords that are worth a hash; no password is in an error."""
     variable = "registry_users"
@@ -139,8 +146,6 @@ def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
     variable = "ci_jobs"
     given = host.value(variable, []) if cluster.within(host.name, "outside") else []
     yield from _unused(cluster, "ci", variable, given)
-    if "ci" in cluster.settings.outside_services and "git" not in cluster.settings.outside_services:
-        yield Error("ci needs git", "add git", "cluster_outside_services")
     repositories = {repository["name"] for repository in host.value("git_repositories", [])}
     names = [job["repository"] for job in given]
     for job in given:

@@ -25,6 +25,7 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     versions.supported,
     versions.needs_masters,
     hosts.clocks_agree,
+    outside.services,
 )
 # What it says about each host.
 HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
