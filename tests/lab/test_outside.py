@@ -28,6 +28,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     wait_until,
 )
 
+CA = "--cacert /etc/kubernetes/pki/outside-ca.crt"
 RUN_SECONDS = 120
 # What `kubectl apply` takes to give up, and the job's own work.
 DOWN_SECONDS = 120
@@ -193,9 +194,8 @@ def test_without_masters_all_works_but_the_deployment(lab: Lab, web: Repository,
     assert "the cluster's API does not answer: when it does again, `ci-rerun web`" in said["log"]
     password = (FOLDER / "state/pki/keys/registry-pull").read_text()
     url = f"https://127.0.0.1:5000/v2/web/manifests/{commit}"
-    ca = "--cacert /etc/kubernetes/pki/outside-ca.crt"
     accept = "--header 'Accept: application/vnd.oci.image.manifest.v1+json'"
-    lab.run(OPERATOR, f"curl --silent --fail --head --output /dev/null {ca} {accept} --user pull:{password} {url}")
+    lab.run(OPERATOR, f"curl --silent --fail --head --output /dev/null {CA} {accept} --user pull:{password} {url}")
     start(lab)
     again = lab.run(OPERATOR, "ci-rerun --all").splitlines()
     print("\n" + "\n".join(again))  # noqa: T201

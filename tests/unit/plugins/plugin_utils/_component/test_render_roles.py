@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -387,9 +387,10 @@ def test_rendering_twice_gives_the_same(rendered: Rendered) -> None:
     assert rendered["again"] == rendered["ha/m1"]
 
 
-def test_scripts_can_be_read(rendered: Rendered) -> None:
+@pytest.mark.parametrize("place", ["ha/m1", "external-etcd-vip/o2"])
+def test_scripts_can_be_read(rendered: Rendered, place: str) -> None:
     """Wrappers by bash, others by Python, without running them."""
-    host = rendered["ha/m1"]
+    host = rendered[place]
     scripts = [text for _, file, text in files_of(host) if text.startswith("#!")]
     programs = [text for text in scripts if text.startswith("#!/usr/bin/python3")]
     assert (len(programs), len(scripts)) >= (1, 2)
@@ -515,6 +516,50 @@ def test_the_registry_knows_its_users(rendered: Rendered) -> None:
     header = base64.b64encode(b"pull:<keys/registry-pull>").decode()
     hosts = document(rendered, "ha/w1", "/etc/containerd/certs.d/ghcr.io/hosts.toml")["host"]
     assert [host["header"] for host in hosts.values()] == [{"authorization": f"Basic {header}"}]
+
+
+@pytest.fixture
+def git_access(rendered: Rendered, tmp_path: Path) -> Callable[[str, str], str]:
+    """What a user's key does with what its owner's ssh asks for: the call of git-shell, or why not."""
+    files = {file["dest"]: text for _, file, text in files_of(rendered["external-etcd-vip/o2"])}
+    (tmp_path / "rights").write_text(files["/etc/git/rights"], encoding="ascii")
+    for name, text in (("git-shell", 'echo "$@"'), ("logger", ":")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    script = files["/usr/local/libexec/git-access"].replace("/etc/git/rights", str(tmp_path / "rights"))
+
+    def run(who: str, asked: str) -> str:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": asked}
+        argv = ["sh", "-c", script, "git-access", who]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) is bool(done.stdout)
+        return (done.stdout or done.stderr).strip()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "does"),
+    [
+        ("alice", "git-receive-pack '/app.git'", "-c git-receive-pack '/var/lib/git/app.git'"),
+        ("alice", "git-upload-pack 'app'", "-c git-upload-pack '/var/lib/git/app.git'"),
+        ("bob", "git-upload-pack '/app.git'", "-c git-upload-pack '/var/lib/git/app.git'"),
+        ("bob", "git-receive-pack '/app.git'", "bob: you may not push to app"),
+        ("bob", "git-upload-pack '/base.git'", "bob: there is no repository base that you may see"),
+        ("alice", "git-upload-pack '/../../etc'", "alice: there is no such repository"),
+        ("bob", "git-upload-pack '/base\napp bob r'", "bob: there is no such repository"),
+        ("bob", "git-upload-pack '/app.git'; id '", "bob: there is no such repository"),
+        ("alice", "", "alice: this server has repositories to clone, fetch and push, and nothing else"),
+        (
+            "alice",
+            "git-upload-pack /app.git",
+            "alice: this server has repositories to clone, fetch and push, and nothing else",
+        ),
+    ],
+)
+def test_rights_in_repositories(git_access: Callable[[str, str], str], who: str, asked: str, does: str) -> None:
+    """Alice pushes to `app`, Bob reads it, nobody is named for `base`."""
+    assert git_access(who, asked) == does
 
 
 def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
