@@ -206,11 +206,9 @@ def test_without_masters_all_works_but_the_deployment(lab: Lab, web: Repository,
 def test_the_registry_asks_who_it_is(lab: Lab) -> None:
     """Nobody reads without a password, and what nodes have does not write."""
     for name in OUTSIDE:
-        status = (
-            "curl --silent --output /dev/null --write-out '%%{http_code}' --cacert /etc/kubernetes/pki/outside-ca.crt"
-        )
+        status = f"curl --silent --output /dev/null --write-out %%{{http_code}} {CA}"
         password = (FOLDER / "state/pki/keys/registry-pull").read_text()
         pull, url = f"--user pull:{password}", "https://127.0.0.1:5000/v2/"
-        assert lab[name].run(f"{status} {url}").stdout == "401"
-        assert lab[name].run(f"{status} {pull} {url}").stdout == "200"
-        assert lab[name].run(f"{status} {pull} --request POST {url}web/blobs/uploads/").stdout == "401"
+        assert lab[name].run(f"{status} %s", url).stdout == "401"
+        assert lab[name].run(f"{status} {pull} %s", url).stdout == "200"
+        assert lab[name].run(f"{status} {pull} --request POST %s", f"{url}web/blobs/uploads/").stdout == "401"
