@@ -14,7 +14,7 @@ from typing import Any
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.cache import ArtifactError
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.engine import push
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.crane import Crane
 
 ACCEPT = (
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, "
@@ -36,28 +36,36 @@ class ActionModule(ActionBase):
             "registry": {"type": "str", "required": True},
             "ca": {"type": "path", "required": True},
             "crane": {"type": "path", "required": True},
+            "password_file": {"type": "path", "required": True},
             "images": {"type": "list", "elements": "dict", "required": True},
         }
         _validation, args = self.validate_argument_spec(argument_spec=spec)
         pushed = []
         try:
+            password = Path(args["password_file"]).read_text(encoding="ascii").strip()
+            crane = Crane(args["crane"], args["registry"], args["ca"], password)
             context = ssl.create_default_context(cafile=args["ca"])
             for image in args["images"]:
-                name, tag = image["ref"].rsplit(":", 1)
-                if self._digest(args["registry"], name, tag, context) != image["digest"]:
+                wanted = image.get("digest") or crane.digest(image["source"])
+                if self._digest(crane, image["ref"], context) != wanted:
                     pushed.append(image["ref"])
                     if not self._task.check_mode:
-                        push(Path(args["crane"]), image["layout"], f"{args['registry']}/{image['ref']}", args["ca"])
+                        if "layout" in image:
+                            crane.push(image["layout"], image["ref"])
+                        else:
+                            name = image["source"].rsplit("@", 1)[0].rsplit(":", 1)[0]
+                            crane.copy(f"{name}@{wanted}", image["ref"])
         except (ArtifactError, OSError) as error:
             raise AnsibleActionFail(f"registry {args['registry']}: {error}") from error
         result.update(changed=bool(pushed), pushed=pushed)
         return result
 
-    def _digest(self, registry: str, name: str, tag: str, context: ssl.SSLContext) -> str:
+    def _digest(self, crane: Crane, ref: str, context: ssl.SSLContext) -> str:
         """The digest of a tag; empty when the registry has none, or (in check mode) is not there yet."""
-        request = urllib.request.Request(
-            f"https://{registry}/v2/{name}/manifests/{tag}", method="HEAD", headers={"Accept": ACCEPT}
-        )
+        name, tag = ref.rsplit(":", 1)
+        headers = {"Accept": ACCEPT, "Authorization": f"Basic {crane.authorization}"}
+        url = f"https://{crane.registry}/v2/{name}/manifests/{tag}"
+        request = urllib.request.Request(url, method="HEAD", headers=headers)
         opener = urllib.request.build_opener(
             urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context)
         )

@@ -6,7 +6,11 @@
 from __future__ import annotations
 
 import base64
+import contextlib
+import ctypes
+import hmac
 import json
+import string
 from collections.abc import Mapping
 from typing import Any
 
@@ -117,9 +121,49 @@ def kubeconfig(server: str, cluster: str, user: str, **identity: str) -> str:
     return str(yaml.dump(document, Dumper=AnsibleDumper, sort_keys=False, default_flow_style=False))
 
 
+# As `htpasswd -B` does: each request of a client is checked anew, and passwords have to be long.
+BCRYPT_COST = 5
+BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
+BCRYPT64 = "./" + string.ascii_uppercase + string.ascii_lowercase + string.digits
+
+
+def htpasswd(users: Mapping[str, Mapping[str, Any]], key: str, push: bool = False) -> str:
+    """Lines of a password file with bcrypt hashes, of all users or of those that may push.
+
+    Salts are made with the key, a secret, so that a file stays the same while its users do.
+    """
+    chosen = {name: str(user["password"]) for name, user in sorted(users.items()) if not push or user.get("push")}
+    return "".join(f"{name}:{_bcrypt(name, password, key)}\n" for name, password in chosen.items())
+
+
+def _bcrypt(name: str, password: str, key: str) -> str:
+    digest = hmac.digest(key.encode(), f"{name}:{password}".encode(), "sha256")
+    salt = base64.b64encode(digest[:16]).decode().rstrip("=").translate(str.maketrans(BASE64, BCRYPT64))
+    crypt = _libcrypt().crypt
+    crypt.argtypes, crypt.restype = (ctypes.c_char_p, ctypes.c_char_p), ctypes.c_char_p
+    hashed = crypt(password.encode(), f"$2b${BCRYPT_COST:02d}${salt}".encode())
+    if not hashed or not hashed.startswith(b"$2b$"):
+        raise AnsibleFilterError("the control node's libcrypt knows no bcrypt: install libxcrypt (libcrypt1)")
+    return str(hashed.decode())
+
+
+def _libcrypt() -> ctypes.CDLL:
+    """Python's own crypt module ended with 3.12; the library is part of every Linux."""
+    for name in ("libcrypt.so.1", "libcrypt.so.2"):
+        with contextlib.suppress(OSError):
+            return ctypes.CDLL(name)
+    raise AnsibleFilterError("the control node has no libcrypt: install libcrypt1 (Debian) or libxcrypt (RHEL)")
+
+
 class FilterModule:
     """Filters of the collection."""
 
     def filters(self) -> dict[str, Any]:
         """Names as used in templates."""
-        return {"native_config": native_config, "cli_flags": cli_flags, "to_toml": to_toml, "kubeconfig": kubeconfig}
+        return {
+            "native_config": native_config,
+            "cli_flags": cli_flags,
+            "to_toml": to_toml,
+            "kubeconfig": kubeconfig,
+            "htpasswd": htpasswd,
+        }

@@ -132,14 +132,20 @@ masters:
   elements: dict
   returned: success
 registry:
-  description: Address and URL of the registry
+  description: Address and URL of the registry, and whether images come from there alone
   type: dict
   returned: success
-  sample: {address: "192.0.2.5:5000", url: "https://192.0.2.5:5000"}
+  sample: {address: "192.0.2.5:5000", url: "https://192.0.2.5:5000", isolated: true}
 store:
   description: URLs of the artifact store and the path of its CA on the control node
   type: dict
   returned: success
+ci_jobs:
+  description: Repositories whose jobs may change the cluster, and the namespaces in which they may
+  type: list
+  elements: dict
+  returned: success
+  sample: [{repository: app, namespaces: [app]}]
 pki:
   description: Arguments of the pki action
   type: dict

@@ -70,7 +70,8 @@ EXAMPLES = r"""
 # greeter_component:
 #   name: greeter
 #   packages: [libgreet]           # of the distribution; nothing is asked of the network when they are present
-#   user: greeter                  # a system user, made when absent
+#   user: greeter                  # a system user, made when absent, that nobody can log in as
+#   user_home: /var/lib/greeter    # /nonexistent by default, as user_shell is /usr/sbin/nologin
 #   binaries:                      # from the artifact store, by checksum
 #     - greeter                    # to /usr/local/bin/greeter
 #     - {name: hello, dest: /opt/greeter/hello}

@@ -10,9 +10,9 @@ DOCUMENTATION = r"""
 module: images
 short_description: Put images into the registry on the outside host
 description:
-  - Pushes OCI layouts with C(crane) under C(REGISTRY/UPSTREAM/NAME:TAG),
+  - Pushes OCI layouts with C(crane) under C(REGISTRY/UPSTREAM/NAME:TAG), or copies images from another registry there,
     those which the registry does not have with that digest.
-  - This is an action; it talks from the control node to the registry and to nothing else.
+  - This is an action; it talks from the control node to the registry, and to those that images are copied from.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -22,8 +22,14 @@ options:
   registry: {description: Host and port of the registry., type: str, required: true}
   ca: {description: Path of the CA that the registry's certificate is from., type: path, required: true}
   crane: {description: Path of the crane program., type: path, required: true}
+  password_file:
+    description: Path of the file with the password of the registry's user C(push).
+    type: path
+    required: true
   images:
-    description: Images, each with C(ref), C(layout) and C(digest).
+    description:
+      - Images, each with C(ref) (C(UPSTREAM/NAME:TAG)), and with C(layout) and C(digest), or with C(source) as
+        C(HOST/NAME:TAG) and perhaps C(digest).
     type: list
     elements: dict
     required: true
@@ -35,6 +41,7 @@ EXAMPLES = r"""
     registry: 10.0.0.31:5000
     ca: state/pki/ca/outside.crt
     crane: ~/bin/crane
+    password_file: state/pki/keys/registry-push
     images: "{{ cluster_artifacts.images.values() }}"
 """
 

@@ -8,7 +8,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, NODES, OPERATOR, VERSION, Lab, address
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    FOLDER,
+    MASTERS,
+    NODES,
+    OPERATOR,
+    VERSION,
+    Lab,
+    address,
+)
 
 # roles/etcd: 8 GiB, 8 hours.
 ETCD = {
@@ -22,6 +30,12 @@ STATUS = (
     "curl --silent --output /dev/null --write-out '%%{http_code}'"
     f" --cacert /etc/kubernetes/pki/outside-ca.crt --header 'Accept: {', '.join(MEDIA_TYPES)}'"
 )
+
+
+@pytest.fixture(scope="module")
+def status_of_pull() -> str:
+    """Asked as nodes do."""
+    return f"{STATUS} --user pull:{(FOLDER / 'state/pki/keys/registry-pull').read_text().strip()}"
 
 
 def test_nodes_are_ready(lab: Lab) -> None:
@@ -123,7 +137,7 @@ def test_coredns_tells_of_itself(lab: Lab, path: str, answer: str) -> None:
         assert answer in lab.run(MASTERS[0], f"curl --silent --fail --max-time 5 http://{pod['status']['podIP']}{path}")
 
 
-def test_images_came_from_the_outside_registry(lab: Lab) -> None:
+def test_images_came_from_the_outside_registry(lab: Lab, status_of_pull: str) -> None:
     """The registry on the outside host serves the very digests that run; nodes are told of no other place."""
     running = {
         container["imageID"]
@@ -134,19 +148,20 @@ def test_images_came_from_the_outside_registry(lab: Lab) -> None:
     for image in running:
         path, digest = image.split("@")
         url = f"https://127.0.0.1:{REGISTRY_PORT}/v2/{path}/manifests/{digest}"
-        assert lab.operator.run(f"{STATUS} --head %s", url).stdout == "200", image
+        assert lab.operator.run(f"{status_of_pull} --head %s", url).stdout == "200", image
 
 
-def test_what_the_cluster_runs_is_named_by_digest(lab: Lab) -> None:
-    """Anybody may push another image under a tag; nobody may delete one."""
+def test_what_the_cluster_runs_is_named_by_digest(lab: Lab, status_of_pull: str) -> None:
+    """Who may push may push another image under a tag; with what nodes know nobody may delete one."""
     pods = lab.get("pods --namespace=kube-system")["items"]
     images = {container["image"] for pod in pods for container in pod["spec"]["containers"]}
     sandboxes = [lab.run(node, "grep -w sandbox /etc/containerd/config.toml") for node in NODES]
     assert [image for image in (*images, *sandboxes) if "@sha256:" not in image] == []
     path, digest = images.pop().split("@")
     url = f"https://127.0.0.1:{REGISTRY_PORT}/v2/{path.rsplit(':', 1)[0]}/manifests/{digest}"
-    assert lab.operator.run(f"{STATUS} --request DELETE %s", url).stdout == "405"
-    assert lab.operator.run(f"{STATUS} --head %s", url).stdout == "200"
+    assert lab.operator.run(f"{status_of_pull} --request DELETE %s", url).stdout == "401"
+    assert lab.operator.run(f"{STATUS} --head %s", url).stdout == "401"
+    assert lab.operator.run(f"{status_of_pull} --head %s", url).stdout == "200"
 
 
 def test_an_image_of_a_registry_that_is_not_listed_is_not_found(lab: Lab, node: str) -> None:

@@ -118,7 +118,7 @@ def write(host: Host, plan: Plan) -> None:
     mark(host, plan)
     user = plan.spec.get("user")
     if user and not host.user_exists(user["name"]):
-        host.add_user(user["name"], user["home"])
+        host.add_user(user["name"], user["home"], user["shell"])
     for directory in plan.directories:
         real = host.path(directory["path"])
         real.mkdir(parents=True, exist_ok=True)

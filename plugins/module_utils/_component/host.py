@@ -19,7 +19,13 @@ from typing import Any
 
 STATE_DIR = "/var/lib/selfhosted-kubernetes"
 # Roles name packages as Debian does; what RHEL and its rebuilds call otherwise.
-RPM_NAMES = {"conntrack": "conntrack-tools", "iproute2": "iproute", "iptables": "iptables-nft", "mount": "util-linux"}
+RPM_NAMES = {
+    "conntrack": "conntrack-tools",
+    "iproute2": "iproute",
+    "iptables": "iptables-nft",
+    "mount": "util-linux",
+    "uidmap": "shadow-utils",
+}
 # Packages whose program runs as a unit of ours; the service that they bring stays off.
 OURS = ("haproxy", "keepalived", "nginx")
 
@@ -109,8 +115,8 @@ class Host:
             return False
         return True
 
-    def add_user(self, name: str, home: str) -> None:
-        """A system user that nobody can log in as, with a group of its own."""
+    def add_user(self, name: str, home: str, shell: str) -> None:
+        """A system user without a password, with a group of its own."""
         self.run(
             [
                 "useradd",
@@ -120,7 +126,7 @@ class Host:
                 "--home-dir",
                 home,
                 "--shell",
-                "/usr/sbin/nologin",
+                shell,
                 name,
             ]
         )

@@ -11,7 +11,6 @@ import os
 import platform
 import re
 import shutil
-import subprocess
 import tarfile
 import time
 from contextlib import suppress
@@ -256,13 +255,3 @@ def _unpack(bundle: Path, folder: Path) -> None:
             if stream is not None:
                 with stream, open(folder / member.name, "wb") as target:
                     shutil.copyfileobj(stream, target, 1 << 20)
-
-
-def push(crane: Path, layout: str, target: str, ca: str) -> None:
-    """Push an OCI layout with crane, which trusts the outside CA and nothing else here."""
-    environment = {**os.environ, "SSL_CERT_FILE": ca, "HTTPS_PROXY": "", "https_proxy": "", "NO_PROXY": "*"}
-    done = subprocess.run(
-        [str(crane), "push", "--index", layout, target], capture_output=True, text=True, env=environment, check=False
-    )
-    if done.returncode != 0:
-        raise ArtifactError(f"pushing {target} failed: {done.stderr.strip()[-1500:]}")

@@ -17,6 +17,8 @@ AUTHORITIES = {
     "front-proxy": "front-proxy-ca",
     "outside": "outside-ca",
 }
+# The API server's for objects in etcd, and the passwords of the registry's own users.
+RANDOM_KEYS = ("encryption-key", "registry-pull", "registry-push")
 LOOPBACK = ["127.0.0.1", "::1"]
 CLIENT, SERVER, BOTH = ["client"], ["server"], ["server", "client"]
 SUPERUSERS = ["system:masters"]
@@ -60,11 +62,27 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
             certificates += _node(host)
         if inventory.within(host.name, "outside"):
             certificates.append(_server(host, "outside-server", "outside", host.name))
+            certificates += [_ci(host, job["repository"]) for job in ci_jobs(inventory)]
     return {
         "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
         "certificates": certificates,
-        "keys": [{"name": "sa", "type": "pair"}, {"name": "encryption-key", "type": "random"}],
+        "keys": [{"name": "sa", "type": "pair"}, *({"name": name, "type": "random"} for name in RANDOM_KEYS)],
     }
+
+
+def ci_jobs(inventory: Inventory) -> list[dict[str, Any]]:
+    """Repositories whose jobs may change the cluster, and the namespaces in which they may."""
+    first = inventory.hosts[inventory.groups["outside"][0]]
+    jobs = first.value("ci_jobs", []) if "ci" in inventory.settings.outside_services else []
+    return [{"repository": job["repository"], "namespaces": job.get("namespaces") or []} for job in jobs]
+
+
+def _ci(host: Host, repository: str) -> Certificate:
+    """Names a job's ServiceAccount as a token of it would, and needs no API to be made or renewed."""
+    groups = ["system:serviceaccounts", "system:serviceaccounts:ci"]
+    return Certificate(
+        f"{host.name}/ci-{repository}", "kubernetes", f"system:serviceaccount:ci:{repository}", CLIENT, groups
+    )
 
 
 def _api_names(inventory: Inventory, api_host: str, service_address: str) -> tuple[list[str], list[str]]:

@@ -9,8 +9,8 @@ from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Network
 from typing import Any
 
-from .certificates import plan
-from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, endpoint
+from .certificates import ci_jobs, plan
+from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, Settings, endpoint
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -33,11 +33,16 @@ COMPONENTS = (
     ("overlay", NODES),
     ("addons", ("masters",)),
     ("admin", ("masters", "outside")),
+    ("git", ("outside",)),
+    ("ci", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
+# Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
+# option's choices.
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci")
 # On outside hosts these come once binaries can be fetched from the artifact store.
-LATE = ("registry", "loadbalancer", "admin")
+LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 
 
 @dataclass(frozen=True)
@@ -84,8 +89,9 @@ class Derived:
     hosts: dict[str, DerivedHost]
     etcd: dict[str, Any]
     masters: list[Member]
-    registry: dict[str, str]
+    registry: dict[str, Any]
     store: dict[str, Any]
+    ci_jobs: list[dict[str, Any]]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -123,6 +129,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             masters=masters,
             registry=_registry(inventory),
             store={"urls": _store_urls(inventory), "ca": f"{pki_dir}/ca/outside.crt"},
+            ci_jobs=ci_jobs(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -148,10 +155,15 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
 def components(inventory: Inventory, name: str) -> list[str]:
     """Roles of a host, in the order in which they are applied."""
     return [
-        role
-        for role, groups in COMPONENTS
-        if inventory.within(name, *groups) and (role != "keepalived" or inventory.settings.vip)
+        role for role, groups in COMPONENTS if inventory.within(name, *groups) and _wanted(role, inventory.settings)
     ]
+
+
+def _wanted(role: str, settings: Settings) -> bool:
+    """Whether the cluster has an optional component."""
+    if role == "keepalived":
+        return bool(settings.vip)
+    return role not in OUTSIDE_SERVICES or role in settings.outside_services
 
 
 def api_endpoint(inventory: Inventory) -> tuple[str, int]:
@@ -164,10 +176,11 @@ def _members(inventory: Inventory, group: str) -> list[Member]:
     return [Member(name, inventory.hosts[name].address) for name in inventory.groups[group]]
 
 
-def _registry(inventory: Inventory) -> dict[str, str]:
+def _registry(inventory: Inventory) -> dict[str, Any]:
     first = inventory.hosts[inventory.groups["outside"][0]]
     location = f"{first.address}:{first.value('registry_port', 5000)}"
-    return {"address": location, "url": f"https://{location}"}
+    isolated = bool(first.value("registry_isolated", True))
+    return {"address": location, "url": f"https://{location}", "isolated": isolated}
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

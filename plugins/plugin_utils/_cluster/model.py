@@ -55,6 +55,7 @@ class Settings:
     host_networks: list[str]
     endpoint: str
     vip: str
+    outside_services: list[str] = field(default_factory=list)
     upgrade: bool = False
 
 

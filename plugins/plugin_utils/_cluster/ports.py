@@ -45,7 +45,8 @@ PORTS = (
     Port("overlay", 10263, "flanneld", LOCAL),
     Port("overlay", 8472, "flanneld", ANY, "overlay_vxlan_port", "udp"),
     Port("artifact_store", 8444, "nginx", ANY, "artifact_store_port"),
-    Port("registry", 5000, "registry", ANY, "registry_port"),
+    Port("registry", 5000, "nginx", ANY, "registry_port"),
+    Port("git", 2222, "sshd", ANY, "git_port"),
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import hosts, inventory, networks, ports, versions
+from . import hosts, inventory, networks, outside, ports, versions
 from .model import Error, Host, Inventory
 
 # What the inventory says as a whole.
@@ -25,6 +25,7 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     versions.supported,
     versions.needs_masters,
     hosts.clocks_agree,
+    outside.services,
 )
 # What it says about each host.
 HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
@@ -33,6 +34,12 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     inventory.taints,
     networks.host_address,
     networks.room_for_pods,
+    outside.registry_users,
+    outside.upstreams,
+    outside.images,
+    outside.git_users,
+    outside.git_repositories,
+    outside.ci_jobs,
     hosts.answered,
 )
 # What each host that answered says about itself.

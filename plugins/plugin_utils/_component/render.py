@@ -21,6 +21,7 @@ COMPONENT_KEYS = {
     "packages",
     "user",
     "user_home",
+    "user_shell",
     "binaries",
     "directories",
     "files",
@@ -121,7 +122,7 @@ class Renderer:
         return {
             "name": item["name"],
             "packages": item.get("packages", []),
-            "user": {"name": user, "home": item.get("user_home", "/nonexistent")} if user else None,
+            "user": self._user(item),
             "binaries": [self._binary(role, binary) for binary in item.get("binaries", [])],
             "directories": [
                 {"owner": "root", "group": "root", "mode": "0755", **directory}
@@ -135,6 +136,10 @@ class Renderer:
             "rolling": bool(item.get("rolling", False)),
             "leaves": item.get("leaves", {}),
         }
+
+    def _user(self, item: Mapping[str, Any]) -> dict[str, str] | None:
+        home, shell = item.get("user_home", "/nonexistent"), item.get("user_shell", "/usr/sbin/nologin")
+        return {"name": item["user"], "home": home, "shell": shell} if item.get("user") else None
 
     def _unit(self, path: Path, templar: Any, item: Mapping[str, Any]) -> dict[str, Any] | None:
         unit = item.get("unit")

@@ -25,7 +25,11 @@ import pytest
 import yaml
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.filter.config import FilterModule
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import COMPONENTS, derive
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import (
+    COMPONENTS,
+    OUTSIDE_SERVICES,
+    derive,
+)
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Host, Inventory, Settings
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.ports import PORTS
 
@@ -300,7 +304,7 @@ def cluster() -> dict[str, Any]:
     """Derived from a small inventory that has every group and every component."""
     groups = {"etcd": ["e1"], "masters": ["m1"], "workers": ["w1"], "outside": ["o1"]}
     given = {name.removeprefix("cluster_"): option.get("default") for name, option in options_of("cluster").items()}
-    settings = {**given, "state_dir": "/state", "vip": "192.0.2.100"}
+    settings = {**given, "state_dir": "/state", "vip": "192.0.2.100", "outside_services": OUTSIDE_SERVICES}
     del settings["host_ip"]
     hosts = {names[0]: Host(names[0], f"192.0.2.{number}") for number, names in enumerate(groups.values(), 1)}
     return derive(Inventory(Settings(**settings), groups, hosts))
@@ -326,6 +330,13 @@ def test_components_are_roles_and_roles_are_components(found: Findings) -> None:
             found.add(path, lines(path)[name], f"`{role}` is not in COMPONENTS of derive.py")
         elif name not in load(path) and role in listed:
             found.add(path, 1, f"`{name}` is missing, but derive.py says that hosts have it")
+
+
+def test_optional_services_can_be_chosen() -> None:
+    """Each in the option that switches them, and nothing else; each is a component."""
+    option = options_of("cluster")["cluster_outside_services"]
+    assert option["choices"] == list(OUTSIDE_SERVICES)
+    assert set(OUTSIDE_SERVICES) <= {role for role, _ in COMPONENTS}
 
 
 def test_certificates_that_roles_use_are_those_that_are_issued(cluster: dict[str, Any], found: Findings) -> None:

@@ -24,6 +24,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.action import images as i
 from ansible_collections.selfhosted.kubernetes.plugins.modules import artifacts as artifacts_module
 from ansible_collections.selfhosted.kubernetes.plugins.modules import images as images_module
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.cache import ArtifactError
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.crane import Crane
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.engine import NATIVE
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -75,7 +76,7 @@ def registry(certificate: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Reg
 
     class Handler(BaseHTTPRequestHandler):
         def do_HEAD(self) -> None:
-            served.asked.append((self.path, self.headers["Accept"]))
+            served.asked.append((self.headers["Authorization"], self.headers["Accept"]))
             digest = served.tags.get(self.path)
             self.send_response(served.status if digest or served.status != 200 else 404)
             if digest:
@@ -105,16 +106,19 @@ def pushed() -> list[str]:
 
 
 @pytest.fixture
-def images(registry: Registry, pushed: list[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+def images(registry: Registry, pushed: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
     """Run the action for one image, with a crane that does as it is told."""
 
-    def push(_crane: Path, layout: str, target: str, _ca: str) -> None:
-        pushed.append(f"{layout} {target}")
+    def told(crane: Crane, layout: str, ref: str) -> None:
+        pushed.append(f"{layout} {crane.registry}/{ref}")
 
-    monkeypatch.setattr(images_action, "push", push)
+    monkeypatch.setattr(Crane, "push", told)
+    monkeypatch.setattr(Crane, "copy", told)
+    monkeypatch.setattr(Crane, "digest", lambda _crane, source: f"sha256:of-{source}")
+    (tmp_path / "password").write_text("secret\n", encoding="ascii")
     image = {"ref": PAUSE, "digest": "sha256:aaa", "layout": "/cache/pause"}
-    given = {"registry": registry.address, "ca": str(registry.ca), "crane": "/cache/crane", "images": [image]}
-    return lambda **options: run(images_action, **{**given, **options})
+    files = {"ca": str(registry.ca), "crane": "/cache/crane", "password_file": str(tmp_path / "password")}
+    return lambda **options: run(images_action, **{"registry": registry.address, **files, "images": [image], **options})
 
 
 def test_an_image_that_is_there_is_not_pushed(images: Run, registry: Registry, pushed: list[str]) -> None:
@@ -122,7 +126,8 @@ def test_an_image_that_is_there_is_not_pushed(images: Run, registry: Registry, p
     registry.tags["/v2/registry.k8s.io/pause/manifests/3.10.2"] = "sha256:aaa"
     assert images() == {"changed": False, "pushed": []}
     assert pushed == []
-    ((_, accept),) = registry.asked
+    ((authorization, accept),) = registry.asked
+    assert authorization == "Basic cHVzaDpzZWNyZXQ=", "push:secret"
     assert "application/vnd.oci.image.index.v1+json" in accept, "else a registry answers with another digest"
 
 
@@ -136,6 +141,18 @@ def test_an_image_that_is_not_there_or_differs(
     assert pushed == []
     assert images() == {"changed": True, "pushed": [PAUSE]}
     assert pushed == [f"/cache/pause {registry.address}/{PAUSE}"]
+
+
+@pytest.mark.parametrize("digest", ["sha256:aaa", ""])
+def test_an_image_is_copied_by_its_digest(images: Run, registry: Registry, pushed: list[str], digest: str) -> None:
+    """That of the list, or else what the tag means now."""
+    source = "mirror.example.org:5000/pause:3.10.2"
+    meant = digest or f"sha256:of-{source}"
+    image = {"ref": PAUSE, "source": source, "digest": digest}
+    assert images(images=[image]) == {"changed": True, "pushed": [PAUSE]}
+    assert pushed == [f"mirror.example.org:5000/pause@{meant} {registry.address}/{PAUSE}"]
+    registry.tags["/v2/registry.k8s.io/pause/manifests/3.10.2"] = meant
+    assert images(images=[image]) == {"changed": False, "pushed": []}
 
 
 def test_a_registry_that_refuses(images: Run, registry: Registry) -> None:
@@ -261,7 +278,11 @@ def test_a_bundle_is_written_but_not_in_check_mode(artifacts: Run) -> None:
     ("action", "module", "arguments"),
     [
         (artifacts_action, artifacts_module, {"kubernetes_version": "1", "cache_dir": "/c", "pins": "/p"}),
-        (images_action, images_module, {"registry": "r", "ca": "/c", "crane": "/c", "images": []}),
+        (
+            images_action,
+            images_module,
+            {"registry": "r", "ca": "/c", "crane": "/c", "password_file": "/p", "images": []},
+        ),
     ],
 )
 def test_documentation_and_argument_spec_agree(

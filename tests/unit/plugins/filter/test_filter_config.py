@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import subprocess
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from ansible.errors import AnsibleFilterError
 from ansible_collections.selfhosted.kubernetes.plugins.filter.config import (
     FilterModule,
     cli_flags,
+    htpasswd,
     kubeconfig,
     native_config,
     to_toml,
@@ -211,3 +213,31 @@ def test_every_filter_has_its_page() -> None:
     """Names as used in templates, each with documentation beside the code."""
     pages = Path(__file__).resolve().parents[4] / "plugins" / "filter"
     assert set(FilterModule().filters()) == {page.stem for page in pages.glob("*.yml")}
+
+
+# ---- htpasswd
+USERS: dict[str, dict[str, Any]] = {
+    "bob": {"password": "battery-staple"},
+    "alice": {"password": "pässword of alice", "push": True},
+}
+
+
+@pytest.mark.parametrize(("push", "names"), [(False, ["alice", "bob"]), (True, ["alice"])])
+def test_htpasswd_lines_are_what_crypt_makes_of_the_passwords(push: bool, names: list[str]) -> None:
+    """Asked of Perl, which has it from the system as nginx does."""
+    lines = [line.split(":") for line in htpasswd(USERS, "secret", push=push).splitlines()]
+    assert [name for name, _ in lines] == names
+    for name, hashed in lines:
+        assert hashed.startswith("$2b$05$")
+        for password, fits in ((USERS[name]["password"], True), ("other", False)):
+            ask = ["perl", "-e", "print crypt($ARGV[0], $ARGV[1])", str(password), hashed]
+            assert (subprocess.run(ask, capture_output=True, text=True, check=True).stdout == hashed) is fits
+
+
+def test_htpasswd_salts_depend_on_user_password_and_key() -> None:
+    """And on nothing else: the file stays the same."""
+    user = {"password": "the same password"}
+    one = htpasswd({"a": user, "b": user}, "key")
+    assert one == htpasswd({"b": user, "a": user}, "key")
+    salts = [line.split(":")[1][:29] for line in (one + htpasswd({"a": user}, "other key")).splitlines()]
+    assert len(set(salts)) == 3

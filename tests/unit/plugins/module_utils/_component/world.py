@@ -130,9 +130,9 @@ class World(Host):
         """Whether this world knows the user."""
         return name in self.users
 
-    def add_user(self, name: str, home: str) -> None:
+    def add_user(self, name: str, home: str, shell: str) -> None:
         """Know a user from now on."""
-        KILLER.step(f"useradd {name} {home}")
+        KILLER.step(f"useradd {name} {home} {shell}")
         self.users.add(name)
 
     def missing_packages(self, names: Sequence[str]) -> list[str]:
@@ -294,7 +294,7 @@ def component(name: str, *files: dict[str, Any], flag: str = "", **more: Any) ->
     return {
         "name": name,
         "packages": [],
-        "user": {"name": name, "home": "/nonexistent"},
+        "user": {"name": name, "home": "/nonexistent", "shell": "/usr/sbin/nologin"},
         "binaries": [],
         "directories": [{"path": f"/var/lib/{name}", "owner": name, "group": name, "mode": "0700"}],
         "files": [*files, file(f"{SYSTEMD}/{name}.service", text)],

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts import engine
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.cache import ArtifactError, Cache
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.engine import Artifacts, push
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.engine import Artifacts
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._artifacts.sources import (
     Release,
     Source,
@@ -379,24 +379,3 @@ def test_a_bundle_that_could_not_be_written(artifacts: Make, bundle: Path, monke
         run.bundle(bundle)
     assert bundle.read_bytes() == before
     assert [path.name for path in bundle.parent.iterdir()] == [bundle.name]
-
-
-# ---- the registry
-def test_push_trusts_our_ca_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """And asks no proxy."""
-    crane = tmp_path / "crane"
-    crane.write_text(f'#!/bin/sh\necho "$@" "$SSL_CERT_FILE" "$HTTPS_PROXY" > {tmp_path}/asked\n', encoding="ascii")
-    crane.chmod(0o755)
-    monkeypatch.setenv("HTTPS_PROXY", "http://proxy.example.org")
-    push(crane, "/cache/layout", "192.0.2.1:5000/registry.k8s.io/pause:3.10.2", "/state/pki/ca/outside.crt")
-    expected = "push --index /cache/layout 192.0.2.1:5000/registry.k8s.io/pause:3.10.2 /state/pki/ca/outside.crt"
-    assert (tmp_path / "asked").read_text().strip() == expected
-
-
-def test_push_that_fails(tmp_path: Path) -> None:
-    """With crane's words."""
-    crane = tmp_path / "crane"
-    crane.write_text("#!/bin/sh\necho 'x509: unknown authority' >&2; exit 1\n", encoding="ascii")
-    crane.chmod(0o755)
-    with pytest.raises(ArtifactError, match="pushing o1:5000/pause:1 failed: x509: unknown authority"):
-        push(crane, "/layout", "o1:5000/pause:1", "/ca.crt")

@@ -12,21 +12,26 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import COMPONENTS, derive
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.derive import (
+    COMPONENTS,
+    OUTSIDE_SERVICES,
+    derive,
+)
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Inventory
 
 Make = Callable[..., Inventory]
 GOLDEN = Path(__file__).parent / "golden"
+JOBS = [{"repository": "app", "namespaces": ["app", "web"]}, {"repository": "base"}]
 CLUSTERS: dict[str, dict[str, Any]] = {
     "one-master": {"groups": {"masters": ["m1"], "workers": ["w1"], "outside": ["o1"]}},
     "ha": {},
     "external-etcd-vip": {
         "groups": {"etcd": ["e1"], "masters": ["m1"], "workers": ["m1"], "outside": ["o1", "o2"]},
-        "settings": {"vip": "192.0.2.100", "dns_address": "10.96.0.53"},
+        "settings": {"vip": "192.0.2.100", "dns_address": "10.96.0.53", "outside_services": list(OUTSIDE_SERVICES)},
         "variables": {
             "m1": {"overlay_backend": "host-gw"},
-            "o1": {"registry_port": 5001},
-            "o2": {"artifact_store_port": 9444},
+            "o1": {"registry_port": 5001, "ci_jobs": JOBS},
+            "o2": {"artifact_store_port": 9444, "ci_jobs": JOBS},
         },
         "changed": {"m1": {"mtu": 9000, "architecture": "arm64"}},
     },

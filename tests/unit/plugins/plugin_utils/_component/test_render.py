@@ -220,7 +220,7 @@ def test_secrets_go_apart(role: Role, render: Render, secrets: dict[str, str], t
         "/d.key": (False, "root", "root", "0644"),
         "/etc/systemd/system/toy.service": (False, "root", "root", "0644"),
     }
-    assert component["user"] == {"name": "toy", "home": "/nonexistent"}
+    assert component["user"] == {"name": "toy", "home": "/nonexistent", "shell": "/usr/sbin/nologin"}
     assert {dest: base64.b64decode(text).decode() for dest, text in secrets.items()} == {
         "/a.key": "KEY\n",
         "/b.key": "KEY\n",
@@ -307,11 +307,12 @@ def test_units_of_the_distribution_and_components_without_one(role: Role, render
         packages=["nginx"],
         user="toy",
         user_home="/var/lib/toy",
+        user_shell="/bin/sh",
     )
     service, files_only = render()
     assert service["unit"] == {"name": "nginx.service", "content": None, "reload": True}
     assert (service["files"], service["rolling"], service["packages"]) == ([], True, ["nginx"])
-    assert service["user"] == {"name": "toy", "home": "/var/lib/toy"}
+    assert service["user"] == {"name": "toy", "home": "/var/lib/toy", "shell": "/bin/sh"}
     assert (files_only["unit"], files_only["health"]) == (None, None)
     assert files_only["directories"] == [{"path": "/b", "owner": "root", "group": "root", "mode": "0755"}]
 

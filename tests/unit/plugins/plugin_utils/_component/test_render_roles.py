@@ -13,7 +13,7 @@ import subprocess
 import sys
 import tomllib
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,19 @@ PORTS = {
     "kubelet_config": {"healthzPort": 11248},
     "kube_proxy_config": {"healthzBindAddress": "0.0.0.0:11256", "metricsBindAddress": "127.0.0.1:11249"},
 }
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIJ8Uqvy3Kf0QqYI2uqQFZ7lZ9dKX0pOQz8F7pQ2m5w2R"
+FORGE = "ssh://git@forge.example.org/team"
+GIT_AND_CI = {
+    "git_users": {"alice": [f"{KEY} alice@laptop"], "bob": [KEY]},
+    "git_repositories": [
+        {"name": "app", "write": ["alice"], "read": ["bob"], "mirror_to": f"{FORGE}/app.git"},
+        {"name": "base", "mirror_from": f"{FORGE}/base.git"},
+    ],
+    "git_mirror_key": "a private key",
+    "git_mirror_known_hosts": "forge.example.org ssh-ed25519 AAAA",
+    "ci_jobs": [{"repository": "app", "namespaces": ["app", "web"], "after": ["base"]}, {"repository": "base"}],
+}
+REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/m1": (DEBIAN, {}),
@@ -40,17 +53,20 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, {}),
+    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
     "ha/w1 iptables": (DEBIAN, {"kube_proxy_config": {"mode": "iptables"}}),
     "ha/w1 host-gw": (DEBIAN, {"overlay_backend": "host-gw"}),
     "ha/m1 ports": (DEBIAN, PORTS),
+    "ha/o1 open": (DEBIAN, {"registry_isolated": False, "registry_users": REGISTRY_USERS}),
+    "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
-PACKAGES = {"bash-completion", "curl", "haproxy", "keepalived", "kmod", "nftables", "nginx", "rsync", "util-linux"}
-OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount"}
-OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft"}
+PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
+PACKAGES |= {"openssh-server", "rsync", "util-linux"}
+OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
+OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
 PROGRAM = """
 import json, sys
@@ -196,7 +212,8 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
     """Sections, keys, the component's user, and programs that are on the host."""
     for component in rendered[place]["components"]:
         unit = component["unit"]
-        if not unit:
+        # An instance has the unit file of its template.
+        if not unit or unit["content"] is None:
             continue
         sections: dict[str, dict[str, str]] = {}
         for line in re.sub(r"\\\n\s*", " ", unit["content"]).splitlines():
@@ -206,10 +223,11 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
                 assert re.match(r"\w+=\S", line), f"{unit['name']}: {line}"
                 key, value = line.split("=", 1)
                 sections[list(sections)[-1]][key] = value
-        assert list(sections) == ["Unit", "Service", "Install"]
-        assert sections["Install"] == {"WantedBy": "multi-user.target"}
-        assert sections["Service"].get("User") == (component["user"] or {}).get("name")
-        own = {binary["dest"] for binary in component["binaries"]}
+        timer = unit["name"].endswith(".timer")
+        assert list(sections) == ["Unit", "Timer" if timer else "Service", "Install"]
+        assert sections["Install"] == {"WantedBy": "timers.target" if timer else "multi-user.target"}
+        assert timer or sections["Service"].get("User") == (component["user"] or {}).get("name")
+        own = {binary["dest"] for binary in component["binaries"]} | {file["dest"] for file in component["files"]}
         for program, *_ in commands(unit["content"]):
             # A leading `-` lets it fail.
             assert program in own or re.match(r"-?(/usr)?/(s?bin|lib/systemd)/", program), program
@@ -222,10 +240,11 @@ def test_units_are_well_formed(rendered: Rendered, place: str) -> None:
 def test_flags_are_well_formed(rendered: Rendered, place: str) -> None:
     """Each once, `--name=value`, and nothing empty or in Python's notation."""
     for component in rendered[place]["components"]:
-        if not component["unit"] or component["name"] in ("kube-addons", "kubernetes-host"):
+        content = (component["unit"] or {}).get("content")
+        if content is None or component["name"] in ("kube-addons", "kubernetes-host"):
             continue
         own = {binary["dest"] for binary in component["binaries"]}
-        for program, *words in commands(component["unit"]["content"]):
+        for program, *words in commands(content):
             if program not in own:
                 continue
             names = [word.split("=", 1)[0] for word in words]
@@ -244,6 +263,7 @@ def test_paths_that_are_named_are_there(rendered: Rendered, place: str) -> None:
     known |= {str(parent) for path in known for parent in Path(path).parents}
     system = {"/etc/resolv.conf", "/etc/cni/net.d", "/etc/nginx", "/etc/passwd", "/etc/hosts"}
     system.add("/etc/cni/net.d/10-containerd-net.conflist")  # containerd makes it from its template.
+    system |= {"/etc/subuid", "/etc/subgid"}
     missing = set()
     for component, file, text in files_of(host):
         if (
@@ -367,9 +387,10 @@ def test_rendering_twice_gives_the_same(rendered: Rendered) -> None:
     assert rendered["again"] == rendered["ha/m1"]
 
 
-def test_scripts_can_be_read(rendered: Rendered) -> None:
+@pytest.mark.parametrize("place", ["ha/m1", "external-etcd-vip/o2"])
+def test_scripts_can_be_read(rendered: Rendered, place: str) -> None:
     """Wrappers by bash, others by Python, without running them."""
-    host = rendered["ha/m1"]
+    host = rendered[place]
     scripts = [text for _, file, text in files_of(host) if text.startswith("#!")]
     programs = [text for text in scripts if text.startswith("#!/usr/bin/python3")]
     assert (len(programs), len(scripts)) >= (1, 2)
@@ -468,6 +489,77 @@ def test_every_registry_leads_to_the_outside_one(rendered: Rendered) -> None:
         "_default": f"{base}/unlisted",
     }
     assert all(list(content["host"]) == [content["server"]] for content in servers.values())
+
+
+def test_a_registry_that_is_not_isolated_has_caches_and_upstream(rendered: Rendered) -> None:
+    """In this order: what was put there, its cache of upstream, upstream; its own images are nowhere else."""
+    derived = json.loads((GOLDEN / "ha.json").read_text(encoding="utf-8"))["registry"]
+    (folder, url), dest = ("/etc/containerd/certs.d", derived["url"]), "{}/{}/hosts.toml"
+    ghcr = document(rendered, "ha/w1 open", dest.format(folder, "ghcr.io"))
+    assert (list(ghcr["host"]), ghcr.get("server")) == ([f"{url}/v2/ghcr.io", f"{url}/proxy/ghcr.io/v2"], None)
+    own = document(rendered, "ha/w1 open", dest.format(folder, derived["address"]))
+    assert (list(own["host"]), own["server"]) == ([f"{url}/v2"], f"{url}/v2")
+    names = {component["name"] for component in rendered["ha/o1 open"]["components"]}
+    assert names >= {f"registry-proxy-{name}" for name in ("docker.io", "ghcr.io", "quay.io", "registry.k8s.io")}
+    files = {file["dest"]: text for _, file, text in files_of(rendered["ha/o1 open"])}
+    assert files["/etc/registry/nginx.conf"].count("location /proxy/") == 4
+
+
+def test_the_registry_knows_its_users(rendered: Rendered) -> None:
+    """Who may push may also pull, nobody else pushes; nodes are `pull`."""
+    files = {file["dest"]: text for _, file, text in files_of(rendered["ha/o1 open"])}
+    users = {
+        name: [line.split(":")[0] for line in files[f"/etc/registry/{name}.htpasswd"].splitlines()]
+        for name in ("pull", "push")
+    }
+    assert users == {"pull": ["alice", "bob", "pull", "push"], "push": ["alice", "push"]}
+    header = base64.b64encode(b"pull:<keys/registry-pull>").decode()
+    hosts = document(rendered, "ha/w1", "/etc/containerd/certs.d/ghcr.io/hosts.toml")["host"]
+    assert [host["header"] for host in hosts.values()] == [{"authorization": f"Basic {header}"}]
+
+
+@pytest.fixture
+def git_access(rendered: Rendered, tmp_path: Path) -> Callable[[str, str], str]:
+    """What a user's key does with what its owner's ssh asks for: the call of git-shell, or why not."""
+    files = {file["dest"]: text for _, file, text in files_of(rendered["external-etcd-vip/o2"])}
+    (tmp_path / "rights").write_text(files["/etc/git/rights"], encoding="ascii")
+    for name, text in (("git-shell", 'echo "$@"'), ("logger", ":")):
+        (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
+        (tmp_path / name).chmod(0o755)
+    script = files["/usr/local/libexec/git-access"].replace("/etc/git/rights", str(tmp_path / "rights"))
+
+    def run(who: str, asked: str) -> str:
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin", "SSH_ORIGINAL_COMMAND": asked}
+        argv = ["sh", "-c", script, "git-access", who]
+        done = subprocess.run(argv, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode == 0) is bool(done.stdout)
+        return (done.stdout or done.stderr).strip()
+
+    return run
+
+
+@pytest.mark.parametrize(
+    ("who", "asked", "does"),
+    [
+        ("alice", "git-receive-pack '/app.git'", "-c git-receive-pack '/var/lib/git/app.git'"),
+        ("alice", "git-upload-pack 'app'", "-c git-upload-pack '/var/lib/git/app.git'"),
+        ("bob", "git-upload-pack '/app.git'", "-c git-upload-pack '/var/lib/git/app.git'"),
+        ("bob", "git-receive-pack '/app.git'", "bob: you may not push to app"),
+        ("bob", "git-upload-pack '/base.git'", "bob: there is no repository base that you may see"),
+        ("alice", "git-upload-pack '/../../etc'", "alice: there is no such repository"),
+        ("bob", "git-upload-pack '/base\napp bob r'", "bob: there is no such repository"),
+        ("bob", "git-upload-pack '/app.git'; id '", "bob: there is no such repository"),
+        ("alice", "", "alice: this server has repositories to clone, fetch and push, and nothing else"),
+        (
+            "alice",
+            "git-upload-pack /app.git",
+            "alice: this server has repositories to clone, fetch and push, and nothing else",
+        ),
+    ],
+)
+def test_rights_in_repositories(git_access: Callable[[str, str], str], who: str, asked: str, does: str) -> None:
+    """Alice pushes to `app`, Bob reads it, nobody is named for `base`."""
+    assert git_access(who, asked) == does
 
 
 def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
