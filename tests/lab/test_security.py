@@ -32,6 +32,7 @@ OWNERS = {
     "/etc/kubernetes/kube-scheduler/": "kube-scheduler",
     "/etc/kubernetes/pki/": "kube-apiserver",
     "/etc/registry/": "registry",
+    "/var/lib/git/": "git",
 }
 # Keys as PEM files, inside of kubeconfigs and Secrets (base64 of "-----BEGIN [EC|RSA] PRIVATE"), and the key of
 # secrets at rest.
