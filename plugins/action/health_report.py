@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import json
-import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,6 +14,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._files import replace_text
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._health.model import FAILURE, WARNING, Seen
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._health.report import document, judge, table
 
@@ -54,9 +54,7 @@ class ActionModule(ActionBase):
 
 
 def _write(path: Path, found: dict[str, Any]) -> None:
-    new = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        new.write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
-        new.replace(path)
+        replace_text(path, json.dumps(found, indent=2) + "\n")
     except OSError as error:
         raise AnsibleActionFail(f"the report cannot be written to {path}: {error.strerror}") from error

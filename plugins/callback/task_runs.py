@@ -6,13 +6,13 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from ansible.plugins.callback import CallbackBase
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._files import replace_text
 
 DOCUMENTATION = r"""
 name: task_runs
@@ -128,6 +128,4 @@ class CallbackModule(CallbackBase):
                 f"task runs: {figures['runs']}, skipped: {figures['skipped']}, seconds: {figures['seconds']}"
             )
             return
-        new = Path(f"{path}.{os.getpid()}")
-        new.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
-        new.replace(path)
+        replace_text(Path(path), json.dumps(figures, indent=2) + "\n")
