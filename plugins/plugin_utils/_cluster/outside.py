@@ -43,7 +43,7 @@ def services(cluster: Inventory) -> Iterator[Error]:
 def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Names that fit into a password file, passwords that are worth a hash; no password is in an error."""
     variable = "registry_users"
-    for name, user in host.value(variable, {}).items() if cluster.within(host.name, "outside") else ():
+    for name, user in _given(host, cluster, variable, {}).items():
         if name in ("pull", "push"):
             yield Error(f"user {name} is there by itself", "choose another name", variable)
         elif not NAME.fullmatch(name):
@@ -62,7 +62,7 @@ def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
 def images(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Images that are named so that it is known what they are; where nothing else can be had, by digest."""
     variable = "artifacts_images"
-    for image in host.value(variable, []) if cluster.within(host.name, "outside") else ():
+    for image in _given(host, cluster, variable, []):
         if not IMAGE.fullmatch(image):
             fix = "write it as docker.io/library/nginx:1.29@sha256:DIGEST"
             yield Error(f"{image!r} is no image with its registry and tag", fix, variable)
@@ -75,7 +75,7 @@ def images(host: Host, cluster: Inventory) -> Iterator[Error]:
 def upstreams(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Caches of what can be reached."""
     variable = "registry_upstreams"
-    for name, url in host.value(variable, {}).items() if cluster.within(host.name, "outside") else ():
+    for name, url in _given(host, cluster, variable, {}).items():
         if not re.fullmatch(r"[a-z0-9.-]+", name) or not re.fullmatch(r"https?://[^\s/]+", str(url)):
             yield Error(f"{name}: {url} is no registry", "write it as ghcr.io: https://ghcr.io", variable)
 
@@ -83,7 +83,7 @@ def upstreams(host: Host, cluster: Inventory) -> Iterator[Error]:
 def git_users(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Names that fit into a command, and keys that sshd can read; one key is one user."""
     variable = "git_users"
-    given = host.value(variable, {}) if cluster.within(host.name, "outside") else {}
+    given = _given(host, cluster, variable, {})
     owners: dict[str, str] = {}
     for name, keys in given.items():
         if not NAME.fullmatch(name):
@@ -116,7 +116,7 @@ def public_key(text: Any) -> bool:
 def git_repositories(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Each once, with users that are there."""
     variable = "git_repositories"
-    given = host.value(variable, []) if cluster.within(host.name, "outside") else []
+    given = _given(host, cluster, variable, [])
     yield from _unused(cluster, "git", variable, given)
     users = host.value("git_users", {})
     for repository in given:
@@ -144,7 +144,7 @@ def git_repositories(host: Host, cluster: Inventory) -> Iterator[Error]:
 def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Jobs of repositories that are there, in an order that there is."""
     variable = "ci_jobs"
-    given = host.value(variable, []) if cluster.within(host.name, "outside") else []
+    given = _given(host, cluster, variable, [])
     yield from _unused(cluster, "ci", variable, given)
     repositories = {repository["name"] for repository in host.value("git_repositories", [])}
     names = [job["repository"] for job in given]
@@ -167,6 +167,11 @@ def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
     except graphlib.CycleError as error:
         yield Error(f"jobs wait for each other: {' after '.join(error.args[1])}", "remove one `after`", variable)
     yield from _twice(variable, "the job of", names)
+
+
+def _given(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:
+    """A variable's value on an outside host; on others it says nothing."""
+    return host.value(variable, empty) if cluster.within(host.name, "outside") else empty
 
 
 def _unused(cluster: Inventory, service: str, variable: str, given: Any) -> Iterator[Error]:
