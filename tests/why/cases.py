@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.target import Target, parse
+
 from . import kubelet as k
 from .objects import claim, container, cron_job, deployment, job, owner, pod, policy, quota, service, volume, webhook
 
@@ -32,6 +34,23 @@ class Case:
     also: tuple[str, ...] = ()
     # A word that the verdict has to have.
     says: str = ""
+
+    @property
+    def wanted(self) -> Target:
+        """What is asked for, as a person would in the case's namespace."""
+        asked = self.target.format(ns=self.name)
+        return parse(asked, self.name, given=not asked.startswith(f"{self.name}/"))
+
+    def check(self, said: dict[str, Any]) -> None:
+        """The answer has the right cause and object, or none."""
+        assert said["state"] == ("broken" if self.code else "healthy"), said["verdict"]
+        assert said["cause"].get("code", "") == self.code, said["verdict"]
+        assert self.says in said["verdict"], said["verdict"]
+        also = {it["code"] for it in said["also"]}
+        assert set(self.also) <= also, also
+        if self.object:
+            found, wanted = said["cause"]["object"], self.object.format(ns=self.name)
+            assert found == wanted, found
 
 
 def room(**requests: str) -> Document:

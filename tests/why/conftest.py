@@ -5,16 +5,11 @@
 
 from __future__ import annotations
 
-import sys
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-
-# Where scripts/setup.sh puts this checkout for Ansible.
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / ".lab" / "collections"))
-
 from ansible_collections.selfhosted.kubernetes.tests.why.cluster import Cluster
 
 

@@ -20,8 +20,6 @@ examples:
   kubectl why deployment/web -n shop       also statefulset, daemonset, job, cronjob, service, pvc, node
   kubectl why                              everything that is not well, by what is to blame for it
 """
-# For the whole cluster each kind is a question.
-BUDGET = 15
 
 
 def parser() -> argparse.ArgumentParser:
@@ -46,7 +44,7 @@ def main(arguments: list[str] | None = None) -> int:
     """The exit code."""
     given = parser().parse_args(arguments)
     try:
-        with Client(kubeconfig(given.kubeconfig, given.context), BUDGET) as client:
+        with Client(kubeconfig(given.kubeconfig, given.context)) as client:
             if given.target:
                 space = given.namespace or client.namespace
                 said = answer.why(client, target.parse(given.target, space, bool(given.namespace)))
