@@ -18,6 +18,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / ".lab" / "collections"))
 
 if TYPE_CHECKING:
+    from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
     from ansible_collections.selfhosted.kubernetes.tests.lab.support import Lab
 
 
@@ -55,3 +56,12 @@ def namespace(lab: Lab) -> Iterator[str]:
     # Pods first, until they are gone: one that is still ending would hold up the drain of another module's test.
     lab.kubectl(f"delete deployment,pod --namespace={name} --all --timeout=60s")
     lab.kubectl(f"delete namespace {name} --wait=false")
+
+
+@pytest.fixture(scope="module")
+def users(lab: Lab, namespace: str) -> Iterator[Load]:
+    """At work during all of a module's tests that ask for them."""
+    from ansible_collections.selfhosted.kubernetes.tests.lab.load import load  # noqa: PLC0415
+
+    with load(lab, namespace) as users:
+        yield users

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.load import USERS, Load, load
+from ansible_collections.selfhosted.kubernetes.tests.lab.load import USERS, Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     ENVIRONMENT,
     FOLDER,
@@ -136,13 +136,6 @@ FAULTS = [
     ),
     Fault("all masters restarted at once", on(MASTERS[0]), restart_all, lasts=1, write=ALL_MASTERS),
 ]
-
-
-@pytest.fixture(scope="module")
-def users(lab: Lab, namespace: str) -> Iterator[Load]:
-    """At work during all faults."""
-    with load(lab, namespace) as users:
-        yield users
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ NAME = os.environ.get("LAB", "lab")
 INVENTORY = ROOT / "inventories" / NAME
 # As the inventories of all labs say (lab_dir).
 FOLDER = ROOT / ".lab"
+PKI = FOLDER / "state/pki"
 ENVIRONMENT = {
     **os.environ,
     "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),

@@ -9,10 +9,10 @@ import json
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
-    FOLDER,
     MASTERS,
     NODES,
     OPERATOR,
+    PKI,
     VERSION,
     Lab,
     address,
@@ -35,7 +35,7 @@ STATUS = (
 @pytest.fixture(scope="module")
 def status_of_pull() -> str:
     """Asked as nodes do."""
-    return f"{STATUS} --user pull:{(FOLDER / 'state/pki/keys/registry-pull').read_text().strip()}"
+    return f"{STATUS} --user pull:{(PKI / 'keys/registry-pull').read_text().strip()}"
 
 
 def test_nodes_are_ready(lab: Lab) -> None:

@@ -21,6 +21,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     NODES,
     OPERATOR,
     OUTSIDE,
+    PKI,
     WORKERS,
     Lab,
     address,
@@ -192,7 +193,7 @@ def test_without_masters_all_works_but_the_deployment(lab: Lab, web: Repository,
     said = web.result(commit, DOWN_SECONDS)
     assert said["result"] == "exit-code", said["log"]
     assert "the cluster's API does not answer: when it does again, `ci-rerun web`" in said["log"]
-    password = (FOLDER / "state/pki/keys/registry-pull").read_text()
+    password = (PKI / "keys/registry-pull").read_text()
     url = f"https://127.0.0.1:5000/v2/web/manifests/{commit}"
     accept = "--header 'Accept: application/vnd.oci.image.manifest.v1+json'"
     lab.run(OPERATOR, f"curl --silent --fail --head --output /dev/null {CA} {accept} --user pull:{password} {url}")
@@ -207,7 +208,7 @@ def test_the_registry_asks_who_it_is(lab: Lab) -> None:
     """Nobody reads without a password, and what nodes have does not write."""
     for name in OUTSIDE:
         status = f"curl --silent --output /dev/null --write-out %%{{http_code}} {CA}"
-        password = (FOLDER / "state/pki/keys/registry-pull").read_text()
+        password = (PKI / "keys/registry-pull").read_text()
         pull, url = f"--user pull:{password}", "https://127.0.0.1:5000/v2/"
         assert lab[name].run(f"{status} %s", url).stdout == "401"
         assert lab[name].run(f"{status} {pull} %s", url).stdout == "200"

@@ -9,16 +9,9 @@ import ssl
 from datetime import timedelta
 from pathlib import Path
 
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import (
-    Authority,
-    Wanted,
-    load_key,
-    new_leaf,
-    pem,
-    utc_now,
-)
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import Wanted, utc_now
+from ansible_collections.selfhosted.kubernetes.tests.lab.aged import age
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
-    FOLDER,
     MACHINES,
     MASTERS,
     WORKERS,
@@ -30,13 +23,11 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     wait_until,
 )
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
-PKI = FOLDER / "state/pki"
 NODE = WORKERS[-1]
 USER = f"system:node:{NODE}"
 # Each ends in four hours.
-LIFE_DAYS, AGE = 1, timedelta(hours=20)
+LIFE_DAYS, PASSED = 1, timedelta(hours=20)
 PAIRS = {
     "client": Wanted(f"{NODE}/kubelet-client", "kubernetes", USER, ("client",), ("system:nodes",)),
     "server": Wanted(f"{NODE}/kubelet-server", "kubernetes", USER, ("server",), (), (NODE,), (address(NODE),)),
@@ -45,15 +36,8 @@ PAIRS = {
 
 def let_them_be_old(lab: Lab) -> None:
     """On the control node and on the host, whose kubelet runs with them."""
-    authority = Authority(
-        x509.load_pem_x509_certificate((PKI / "ca/kubernetes.crt").read_bytes()),
-        load_key((PKI / "ca/kubernetes.key").read_bytes(), "its key"),
-    )
     for name, wanted in PAIRS.items():
-        certificate, key = new_leaf(wanted, authority, LIFE_DAYS, utc_now() - AGE)
-        for kind, data in {"crt": certificate.public_bytes(Encoding.PEM), "key": pem(key)}.items():
-            file = PKI / f"certs/{wanted.name}.{kind}"
-            file.write_bytes(data)
+        for kind, file in age(wanted, LIFE_DAYS, PASSED).items():
             docker("cp", str(file), f"{NODE}:/etc/kubernetes/kubelet/{name}.{kind}")
     lab.run(NODE, "systemctl restart kubelet")
     wait_until(lambda: lab[NODE].run("curl --fail http://127.0.0.1:10248/healthz").rc == 0, 30, "the kubelet runs")

@@ -9,11 +9,10 @@ import base64
 import json
 import re
 import secrets
-from pathlib import Path
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, MASTERS, WORKERS, Lab, address
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, MASTERS, PKI, WORKERS, Lab, address
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
@@ -210,7 +209,7 @@ def test_keys_are_private(lab: Lab, machine: str) -> None:
 
 def test_keys_of_authorities_are_on_no_host(lab: Lab, machine: str) -> None:
     """Neither as such nor in another file: no key of a host belongs to a CA's certificate."""
-    certificates = [path.read_bytes() for path in Path(FOLDER, "state/pki/ca").glob("*.crt")]
+    certificates = [path.read_bytes() for path in (PKI / "ca").glob("*.crt")]
     keys_of_authorities = [x509.load_pem_x509_certificate(certificate).public_key() for certificate in certificates]
     authorities = {
         key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo).decode() for key in keys_of_authorities
@@ -226,7 +225,7 @@ def test_keys_of_authorities_are_on_no_host(lab: Lab, machine: str) -> None:
 
 def test_keys_of_authorities_are_private_on_the_control_node() -> None:
     """Only the operator reads them."""
-    found = list(Path(FOLDER, "state/pki").rglob("*.key"))
+    found = list(PKI.rglob("*.key"))
     assert found
     assert {path.stat().st_mode & 0o777 for path in found} == {0o600}
     assert (FOLDER / "kubeconfig").stat().st_mode & 0o777 == 0o600

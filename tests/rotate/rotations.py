@@ -16,11 +16,11 @@ from pathlib import Path
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     ENVIRONMENT,
-    FOLDER,
     INVENTORY,
     MASTERS,
     NODES,
     OUTSIDE,
+    PKI,
     ROOT,
     Lab,
     address,
@@ -30,7 +30,6 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 from cryptography import x509
 
-PKI = FOLDER / "state/pki"
 # Who listens where, by the CA that issues its certificate.
 LISTEN = {
     "kubernetes": [(master, port) for master in MASTERS for port in (6443, 10257, 10259)]

@@ -12,20 +12,15 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import (
-    Authority,
-    Wanted,
-    load_key,
-    new_leaf,
-    pem,
-    utc_now,
-)
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.certificate import Wanted, utc_now
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.keys import PUBLIC, random_id
+from ansible_collections.selfhosted.kubernetes.tests.lab.aged import age
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     CA,
     FOLDER,
     MACHINES,
     MASTERS,
+    PKI,
     WORKERS,
     Lab,
     address,
@@ -33,7 +28,6 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     LISTEN,
-    PKI,
     bundle,
     everything_is_well,
     numbers,
@@ -41,7 +35,6 @@ from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     served,
 )
 from ansible_collections.selfhosted.kubernetes.tests.rotate.watch import Watch
-from cryptography.hazmat.primitives import serialization
 
 # As the playbook does by itself; less is for trying things out.
 SETTLE = os.environ.get("ROTATE_SETTLE_SECONDS", "300")
@@ -54,10 +47,7 @@ def test_site_renews_what_is_close_to_its_end(lab: Lab, tmp_path: Path) -> None:
     wanted = Wanted(
         f"{node}/kubelet-server", "kubernetes", f"system:node:{node}", ("server",), (), (node,), (address(node),)
     )
-    authority = Authority(bundle("kubernetes")[0], load_key((PKI / "ca/kubernetes.key").read_bytes(), "its key"))
-    certificate, key = new_leaf(wanted, authority, 30, now - timedelta(days=25))
-    (PKI / f"certs/{wanted.name}.crt").write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
-    (PKI / f"certs/{wanted.name}.key").write_bytes(pem(key))
+    age(wanted, 30, timedelta(days=25))
     site(tmp_path)
     after = numbers()
     assert {place for place in before if before[place] != after[place]} == {(node, 10250)}

@@ -9,10 +9,9 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, Lab
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, PKI, Lab
 from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     LISTEN,
-    PKI,
     bundle,
     everything_is_well,
     killed,

@@ -6,11 +6,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load, load
+from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, MASTERS, NODES, Lab, docker
 from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
     Figures,
@@ -24,13 +23,6 @@ from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
 LEFT, *LOST = MASTERS
 CONFIRM = "recover_confirm=lab"
 UID = FOLDER / "state/cluster-uid"
-
-
-@pytest.fixture(scope="module")
-def users(lab: Lab, namespace: str) -> Iterator[Load]:
-    """At work all the time."""
-    with load(lab, namespace) as users:
-        yield users
 
 
 def recover(*variables: str, host: str = LEFT) -> tuple[int, str, float]:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load, load
+from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     MASTERS,
     NODES,
@@ -35,13 +35,6 @@ from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
 WRITE_GAP_SECONDS, WORKER_SECONDS = 10.0, 20.0
 VICTIM = MASTERS[1]
 TIMES_KILLED = 2
-
-
-@pytest.fixture(scope="module")
-def users(lab: Lab, namespace: str) -> Iterator[Load]:
-    """At work all the time."""
-    with load(lab, namespace) as users:
-        yield users
 
 
 @pytest.fixture(scope="module")
