@@ -53,7 +53,7 @@ SHELL = "use a module, or ansible.builtin.command with argv"
 FORBIDDEN = {"ignore_errors": HIDES, "ansible.builtin.shell": SHELL, "ansible.legacy.shell": SHELL, "shell": SHELL}
 EXPRESSIONS = {"when", "changed_when", "failed_when", "until", "that", "loop", "var"}
 HOST = re.compile(r"(?<=^certs/)[a-z]\d(?=/)")  # The small inventory's hosts.
-# Not below a folder whose name is computed: `{tmp}/work/bin` is no path of a machine.
+# Not below a folder whose name is computed, as a temporary one in an f-string: that is no path of a machine.
 MACHINE_PATH = re.compile(r"(^|[^A-Za-z0-9._})-])/(work|farm)/[a-z]|/tmp" + r"/s\b")
 CACHES = [
     *(".lab/x", ".venv/x", ".ansible/x", ".mypy_cache/x", ".ruff_cache/x", ".pytest_cache/x", ".hypothesis/x"),
