@@ -5,16 +5,18 @@
 
 from __future__ import annotations
 
+import json
 import random
 from pathlib import Path
 
-import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     MACHINES,
     MASTERS,
     NODES,
     VERSION,
+    WORKERS,
     Lab,
+    inventory,
     killed,
     playbook,
     site,
@@ -22,19 +24,38 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, versions
 
-TIMES_KILLED = 3
+TIMES_KILLED = 5
 
 
-def test_an_old_cluster_again(lab: Lab, tmp_path: Path) -> None:
-    """On the same machines."""
+def install_old(lab: Lab, work: Path) -> None:
+    """The old version from nothing, on the same machines."""
     code, output = playbook("reset", f"reset_hosts={','.join(MACHINES)}", "reset_confirm=lab")
     assert code == 0, output
-    site(tmp_path, "-e", f"cluster_kubernetes_version={OLD}")
+    site(work, "-e", f"cluster_kubernetes_version={OLD}")
     assert versions(lab) == dict.fromkeys(NODES, f"v{OLD}")
 
 
-def test_a_budget_stops_it_and_the_rest_goes_on(lab: Lab, namespace: str) -> None:
-    """A pod that may not leave: it is named, the node takes pods again, all serve; then the upgrade is run again."""
+def complete(lab: Lab, *variables: str) -> None:
+    """The same command again: no node keeps its old version or stays cordoned."""
+    code, output = playbook("upgrade", *variables)
+    assert code == 0, output[-5000:]
+    assert versions(lab) == dict.fromkeys(NODES, VERSION)
+    assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
+
+
+def test_killed_anywhere(lab: Lab, tmp_path: Path) -> None:
+    """SIGKILL of the whole run, some times; the cluster serves after each."""
+    install_old(lab, tmp_path)
+    for number in range(TIMES_KILLED):
+        seconds = random.uniform(5, 60)
+        print(f"\nrun {number}: {killed('upgrade', seconds)}")  # noqa: T201
+        wait_until(lambda: lab.try_kubectl("get --raw=/readyz").rc == 0, 30, "the API answers")
+    complete(lab)
+
+
+def test_a_budget_stops_it(lab: Lab, namespace: str, tmp_path: Path) -> None:
+    """A pod that may not leave: it is named, the node takes pods again, all serve."""
+    install_old(lab, tmp_path)
     lab.kubectl(f"create deployment held --namespace={namespace} --image=registry.k8s.io/pause:3.10.2")
     lab.kubectl(f"create poddisruptionbudget held --namespace={namespace} --selector=app=held --min-available=1")
     lab.kubectl(f"rollout status deployment/held --namespace={namespace} --timeout=60s")
@@ -49,17 +70,17 @@ def test_a_budget_stops_it_and_the_rest_goes_on(lab: Lab, namespace: str) -> Non
     lab.kubectl(f"delete deployment,poddisruptionbudget held --namespace={namespace}")
 
 
-@pytest.mark.parametrize("time_of_death", range(TIMES_KILLED))
-def test_killed_somewhere(lab: Lab, time_of_death: int) -> None:
-    """SIGKILL of the whole run; the cluster serves, and the next test's upgrade completes it."""
-    seconds = random.uniform(5, 40)
-    print(f"\nrun {time_of_death}: {killed('upgrade', seconds)}")  # noqa: T201
-    wait_until(lambda: lab.try_kubectl("get --raw=/readyz").rc == 0, 30, "the API answers")
-
-
-def test_run_again(lab: Lab) -> None:
-    """It completes, and no node stays cordoned."""
-    code, output = playbook("upgrade")
-    assert code == 0, output[-5000:]
-    assert versions(lab) == dict.fromkeys(NODES, VERSION)
-    assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
+def test_a_worker_that_does_not_get_healthy_is_put_back(lab: Lab) -> None:
+    """Its kubelet refuses its new configuration: the run ends, the worker is as before and takes pods."""
+    victim = WORKERS[-1]
+    own = inventory()["_meta"]["hostvars"][victim]["kubelet_config"]
+    wrong = own | {"maxPods": f"{{{{ -1 if inventory_hostname == '{victim}' else 110 }}}}"}
+    code, output = playbook("upgrade", json.dumps({"kubelet_config": wrong}))
+    assert code == 2
+    assert f"[{victim}]: FAILED!" in output
+    assert "must not be a negative number" in output
+    assert "rolled back to what ran before and is healthy again" in output
+    assert versions(lab) == {node: f"v{OLD}" if node == victim else VERSION for node in NODES}
+    assert lab.get(f"node {victim}")["spec"].get("unschedulable") is None
+    lab.kubectl(f"wait --for=condition=Ready --timeout=30s node {victim}")
+    complete(lab, "upgrade_workers_at_once=2")
