@@ -27,6 +27,11 @@ if [ "${#packages[@]}" -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${packages[@]}" iptables >.lab/apt.log 2>&1 || { tail -20 .lab/apt.log; exit 1; }
 fi
 
+# promtool for the tests of rules; the package itself would start a Prometheus.
+if [ ! -x .lab/tools/usr/bin/promtool ]; then
+    (cd .lab && apt-get download -qq prometheus && dpkg-deb --extract prometheus_*.deb tools && rm prometheus_*.deb)
+fi
+
 # The environment is made anew when the pinned requirements change, so that it is always exactly what they say.
 wanted=$(sha256sum requirements-dev.txt | cut -d' ' -f1)
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$wanted" ]; then
