@@ -15,8 +15,10 @@ from .outside import of_outside, twice, unused
 
 try:
     import promql_parser
-except ImportError:  # Only those need it who have rules of their own.
-    promql_parser = None  # type: ignore[assignment]
+except ImportError:
+    HAS_PARSER = False  # Only those need it who have rules of their own.
+else:
+    HAS_PARSER = True
 
 SERVICE = "monitoring"
 RULES, RECEIVERS, ROUTE, HEARTBEAT = (f"monitoring_{name}" for name in ("rules", "receivers", "route", "heartbeat_url"))
@@ -55,7 +57,7 @@ def in_use(host: Host, cluster: Inventory) -> Iterator[Error]:
 def rules(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Groups of rules that Prometheus will take."""
     groups = of_outside(host, cluster, RULES, [])
-    if groups and promql_parser is None:
+    if groups and not HAS_PARSER:
         fix = "install it for Ansible's Python (pip install promql-parser)"
         yield Error("the control node lacks promql-parser, with which rules are checked", fix, RULES)
     for group in groups:
@@ -89,7 +91,7 @@ def _rule_problem(rule: Any) -> str:
 def expression_error(expression: str) -> str:
     """What is wrong with an expression of PromQL, empty where nothing is or where nobody can say."""
     try:
-        if promql_parser is not None:
+        if HAS_PARSER:
             promql_parser.parse(expression)
     except ValueError as error:
         return " ".join(str(error).split())

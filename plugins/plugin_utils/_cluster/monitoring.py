@@ -78,7 +78,7 @@ PROBES = (
     Probe("artifact_store", "artifact-store", "outside", "https://{}/health", 8444, "artifact_store_port"),
     Probe("registry", "registry-front", "outside", "https://{}/health", 5000, "registry_port"),
     Probe("git", "git", "ssh", "{}", 2222, "git_port"),
-    # Certificates of what no probe above looks at, as seldom as Prometheus allows: etcd logs each as a client without one.
+    # Certificates of what no probe above looks at; seldom, for etcd logs each one as a client without a certificate.
     *(
         Probe(role, "certificate", f"certificate_{ca}", "{}", port, variable, "2m", "10s")
         for role, ca, port, variable in (

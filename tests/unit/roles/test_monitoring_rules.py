@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The collection's alerts: each fires when it should and not before, by promtool, and each has its paragraph in a runbook."""
+"""The collection's alerts: each fires when it should and not before, by promtool, and a runbook says what to do."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def document(case: dict[str, Any]) -> dict[str, Any]:
     rule = ALERTS[case["alert"]]
     annotations = {"summary": case["summary"], "runbook_url": rule["annotations"]["runbook_url"]}
     fired = [{"exp_labels": {**rule["labels"], **case["labels"]}, "exp_annotations": annotations}]
-    moments = [(case["quiet"], [])] if "quiet" in case else []
+    moments: list[tuple[str, list[Any]]] = [(case["quiet"], [])] if "quiet" in case else []
     return {
         "interval": "15s",
         "input_series": [{"series": name, "values": values} for name, values in case["series"].items()],
