@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import re
-import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,6 @@ RULES = ROOT / "roles/monitoring/files/rules.yml"
 GROUPS = yaml.safe_load(RULES.read_text(encoding="utf-8"))["groups"]
 ALERTS = {rule["alert"]: rule for group in GROUPS for rule in group["rules"]}
 CASES = yaml.safe_load((ROOT / "tests/rules/cases.yml").read_text(encoding="utf-8"))
-# Where scripts/setup.sh unpacks it: the package would start a Prometheus.
-PROMTOOL = shutil.which("promtool") or str(ROOT / ".lab/tools/usr/bin/promtool")
 
 
 def document(case: dict[str, Any]) -> dict[str, Any]:
@@ -40,12 +38,12 @@ def document(case: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def test_each_fires_when_it_should(tmp_path: Path) -> None:
+def test_each_fires_when_it_should(tmp_path: Path, tool: Callable[[str], str]) -> None:
     """All in one call; promtool names what is wrong."""
     path = tmp_path / "tests.yml"
     wanted = {"rule_files": [str(RULES)], "evaluation_interval": "15s", "tests": [document(case) for case in CASES]}
     path.write_text(yaml.safe_dump(wanted), encoding="utf-8")
-    done = subprocess.run([PROMTOOL, "test", "rules", str(path)], capture_output=True, text=True, check=False)
+    done = subprocess.run([tool("promtool"), "test", "rules", str(path)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 
 

@@ -574,3 +574,22 @@ def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
     config = document(rendered, "ha/w1", "/etc/containerd/config.toml")
     pinned = config["plugins"]["io.containerd.cri.v1.images"]["pinned_images"]
     assert pinned == {"sandbox": f"registry.k8s.io/pause@{DIGEST}"}
+
+
+def test_prometheus_and_alertmanager_take_their_configuration(
+    rendered: Rendered, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    """By their own tools, with users' rules, receivers and routes."""
+    for _, file, text in files_of(rendered["external-etcd-vip/o2"]):
+        path = tmp_path / file["dest"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("/etc/", f"{tmp_path}/etc/"), encoding="utf-8")
+    folder = tmp_path / "etc/monitoring"
+    for program, *arguments in (
+        ("promtool", "check", "config", "prometheus.yaml"),
+        ("promtool", "check", "web-config", "web.yaml"),
+        ("amtool", "check-config", "alertmanager.yaml"),
+    ):
+        argv = [tool(program), *arguments]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
