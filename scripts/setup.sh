@@ -32,7 +32,7 @@ if [ ! -x .lab/tools/usr/bin/amtool ]; then
     echo "unpacking promtool and amtool"
     rm -rf .lab/tools .lab/packages
     mkdir -p .lab/packages
-    (cd .lab/packages && apt-get download -qq prometheus prometheus-alertmanager)
+    (cd .lab/packages && { apt-get download -qq prometheus prometheus-alertmanager || { apt-get update -qq && apt-get download -qq prometheus prometheus-alertmanager; }; } 2>../apt.log) || { tail -20 .lab/apt.log; exit 1; }
     for package in .lab/packages/*.deb; do dpkg-deb --extract "$package" .lab/tools; done
     rm -rf .lab/packages
 fi

@@ -587,7 +587,6 @@ def test_prometheus_and_alertmanager_take_their_configuration(
     folder = tmp_path / "etc/monitoring"
     for program, *arguments in (
         ("promtool", "check", "config", "prometheus.yaml"),
-        ("promtool", "check", "web-config", "web.yaml"),
         ("amtool", "check-config", "alertmanager.yaml"),
     ):
         argv = [tool(program), *arguments]
