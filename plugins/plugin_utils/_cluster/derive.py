@@ -95,6 +95,7 @@ class Derived:
     masters: list[Member]
     registry: dict[str, Any]
     store: dict[str, Any]
+    outside_services: list[str]
     ci_jobs: list[dict[str, Any]]
     monitoring: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
@@ -134,6 +135,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             masters=masters,
             registry=_registry(inventory),
             store={"urls": _store_urls(inventory), "ca": f"{pki_dir}/ca/outside.crt"},
+            outside_services=list(settings.outside_services),
             ci_jobs=ci_jobs(inventory),
             monitoring=_monitoring(inventory),
             pki=plan(inventory, api[0], str(services[1])),
