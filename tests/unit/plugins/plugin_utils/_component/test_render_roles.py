@@ -46,7 +46,13 @@ GIT_AND_CI = {
     "ci_jobs": [{"repository": "app", "namespaces": ["app", "web"], "after": ["base"]}, {"repository": "base"}],
 }
 MONITORING = {
-    "monitoring_rules": [{"name": "app", "rules": [{"record": "job:up:sum", "expr": "sum by (job) (up)"}]}],
+    "monitoring_rules": [
+        {"name": "app", "rules": [{"record": "job:up:sum", "expr": "sum by (job) (up)"}]},
+        {
+            "name": "shop",
+            "rules": [{"alert": "Down", "expr": "up == 0", "annotations": {"summary": "{{ $labels.job }} is down."}}],
+        },
+    ],
     "monitoring_receivers": [{"name": "ops", "webhook_configs": [{"url": "http://192.0.2.9/?token=secret"}]}],
     "monitoring_route": {"routes": [{"receiver": "nobody", "matchers": ['alertname = "PodNotRunning"']}]},
     "monitoring_heartbeat_url": "https://heartbeat.example.org/x",
