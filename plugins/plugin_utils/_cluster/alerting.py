@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What can be wrong with rules, receivers and routes; no error shows a value that may be a secret."""
+"""What can be wrong with rules, scrapes, receivers and routes; no error shows a value that may be a secret."""
 
 from __future__ import annotations
 
@@ -21,8 +21,10 @@ else:
     HAS_PARSER = True
 
 SERVICE = "monitoring"
-RULES, RECEIVERS, ROUTE, HEARTBEAT = (f"monitoring_{name}" for name in ("rules", "receivers", "route", "heartbeat_url"))
-OF_MONITORING = (RULES, RECEIVERS, ROUTE, HEARTBEAT, "monitoring_scrape_configs", "monitoring_alertmanager_config")
+RULES, SCRAPES, RECEIVERS, ROUTE, HEARTBEAT = (
+    f"monitoring_{name}" for name in ("rules", "scrape_configs", "receivers", "route", "heartbeat_url")
+)
+OF_MONITORING = (RULES, SCRAPES, RECEIVERS, ROUTE, HEARTBEAT, "monitoring_alertmanager_config")
 # The oldest releases whose packages have all that the role uses (TLS between Alertmanagers).
 PACKAGED = {"debian": ("12", "13"), "ubuntu": ("24.04",)}
 GROUP_KEYS = {"name", "interval", "limit", "rules"}
@@ -36,6 +38,7 @@ KINDS = {
         *("victorops", "webex", "webhook", "wechat"),
     )
 }
+OWN_JOBS = ("gate", "kubernetes", "outside", "probe")
 OWN_RECEIVERS = ("heartbeat", "nobody")
 URL = re.compile(r"https?://[^\s/]+\S*")
 
@@ -96,6 +99,17 @@ def expression_error(expression: str) -> str:
     except ValueError as error:
         return " ".join(str(error).split())
     return ""
+
+
+def scrapes(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Each has a name of its own."""
+    names = [config.get("job_name") for config in of_outside(host, cluster, SCRAPES, [])]
+    if None in names:
+        yield Error("one has no job_name", "give it one", SCRAPES)
+    for name in OWN_JOBS:
+        if name in names:
+            yield Error(f"job {name} is there by itself", "choose another job_name", SCRAPES)
+    yield from twice(SCRAPES, "job", [name for name in names if name])
 
 
 def receivers(host: Host, cluster: Inventory) -> Iterator[Error]:

@@ -42,6 +42,7 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.ci_jobs,
     alerting.in_use,
     alerting.rules,
+    alerting.scrapes,
     alerting.receivers,
     alerting.routes,
     hosts.answered,
