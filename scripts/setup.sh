@@ -27,6 +27,16 @@ if [ "${#packages[@]}" -gt 0 ]; then
     apt-get install -y -qq --no-install-recommends "${packages[@]}" iptables >.lab/apt.log 2>&1 || { tail -20 .lab/apt.log; exit 1; }
 fi
 
+# promtool and amtool for unit tests; the packages themselves would start services.
+if [ ! -x .lab/tools/usr/bin/amtool ]; then
+    echo "unpacking promtool and amtool"
+    rm -rf .lab/tools .lab/packages
+    mkdir -p .lab/packages
+    (cd .lab/packages && { apt-get download -qq prometheus prometheus-alertmanager || { apt-get update -qq && apt-get download -qq prometheus prometheus-alertmanager; }; } 2>../apt.log) || { tail -20 .lab/apt.log; exit 1; }
+    for package in .lab/packages/*.deb; do dpkg-deb --extract "$package" .lab/tools; done
+    rm -rf .lab/packages
+fi
+
 # The environment is made anew when the pinned requirements change, so that it is always exactly what they say.
 wanted=$(sha256sum requirements-dev.txt | cut -d' ' -f1)
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$wanted" ]; then

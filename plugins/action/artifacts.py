@@ -30,6 +30,7 @@ class ActionModule(ActionBase):
         spec = {
             "kubernetes_version": {"type": "str", "required": True},
             "architectures": {"type": "list", "elements": "str", "default": []},
+            "services": {"type": "list", "elements": "str", "default": []},
             "source": {"type": "str", "choices": ["auto", "release", "mirror", "source"], "default": "auto"},
             "mirror": {"type": "str", "default": ""},
             "cache_dir": {"type": "path", "required": True},

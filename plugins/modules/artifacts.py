@@ -27,6 +27,11 @@ options:
     type: list
     elements: str
     default: []
+  services:
+    description: Services of outside hosts that the cluster has; what only others need is left out.
+    type: list
+    elements: str
+    default: []
   source: {description: Where programs come from., type: str, choices: [auto, release, mirror, source], default: auto}
   mirror:
     description: Base URL of a mirror of the release hosts, or path of an offline bundle (tar or folder).

@@ -11,7 +11,7 @@ import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, NODES, OUTSIDE, ROOT, Lab
 
 # Programs whose first process stays root's, to open ports and read keys, while others do the work.
-FIRST_IS_ROOT = {"kube-loadbalancer"}
+FIRST_IS_ROOT = {"kube-loadbalancer", "metrics-gate"}
 
 
 def table() -> dict[str, str]:

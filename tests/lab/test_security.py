@@ -30,6 +30,8 @@ OWNERS = {
     "/etc/kubernetes/kube-controller-manager/": "kube-controller-manager",
     "/etc/kubernetes/kube-scheduler/": "kube-scheduler",
     "/etc/kubernetes/pki/": "kube-apiserver",
+    "/etc/kube-state-metrics/": "kube-state-metrics",
+    "/etc/monitoring/": "prometheus",
     "/etc/registry/": "registry",
     "/var/lib/git/": "git",
 }

@@ -5,10 +5,13 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 # How long an example takes says what else the machine does.
@@ -20,6 +23,12 @@ COLLECTIONS = Path(tempfile.mkdtemp(prefix="collections-"))
 (COLLECTIONS / "ansible_collections" / "selfhosted").mkdir(parents=True)
 (COLLECTIONS / "ansible_collections" / "selfhosted" / "kubernetes").symlink_to(CHECKOUT)
 sys.path.insert(0, str(COLLECTIONS))
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """Where promtool and amtool are: installed, or where scripts/setup.sh unpacks them."""
+    return lambda name: shutil.which(name) or str(CHECKOUT / ".lab/tools/usr/bin" / name)
 
 
 def pytest_unconfigure() -> None:

@@ -27,7 +27,10 @@ RPM_NAMES = {
     "uidmap": "shadow-utils",
 }
 # Packages whose program runs as a unit of ours; the service that they bring stays off.
-OURS = ("haproxy", "keepalived", "nginx")
+OURS = (
+    *("haproxy", "keepalived", "nginx"),
+    *("prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"),
+)
 
 
 class ComponentError(Exception):

@@ -58,7 +58,9 @@ class Artifacts:
                 if lock is None:
                     known = ", ".join(component["versions"])
                     raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {known}")
-                if name != "crane" or arch == NATIVE:
+                # Without this service nobody runs it.
+                unused = component.get("service", "") not in ("", *self.options["services"])
+                if (name != "crane" or arch == NATIVE) and not unused:
                     result.append(Wanted(name, version, arch, lock, lock["programs"]))
             for name, image in self.lock["images"].items():
                 version, programs = image["ref"].rsplit(":", 1)[1], {name: {"package": image["package"]}}
@@ -87,6 +89,12 @@ class Artifacts:
             first = Release(self.pins)
         return [first, source] if choice == "auto" else [first]
 
+    def sources_of(self, wanted: Wanted) -> list[AnySource]:
+        """What upstream never releases is compiled, whatever was chosen; only a bundle has it."""
+        sources = self.sources()
+        compiled = not wanted.lock.keys() & {"release", "ref"} and all(isinstance(it, Release) for it in sources)
+        return [*sources, Source(FILES / "go")] if compiled else sources
+
     def _unpacked(self, bundle: Path) -> Path:
         if bundle.is_dir():
             return bundle
@@ -111,15 +119,14 @@ class Artifacts:
     def run(self) -> dict[str, Any]:
         """The facts that roles use."""
         with self.cache.locked(self.progress):
-            sources = self.sources()
             wanted = self.wanted()
-            found = {(item.name, item.arch): self._find(item, sources) for item in wanted}
+            found = {(item.name, item.arch): self._find(item, self.sources_of(item)) for item in wanted}
             todo = [item for item in wanted if found[item.name, item.arch] is None]
             if self.options["check"]:
                 self.missing += [item.title for item in todo]
             else:
                 for position, item in enumerate(todo, 1):
-                    found[item.name, item.arch] = self._make(item, sources, f"{position} of {len(todo)}")
+                    found[item.name, item.arch] = self._make(item, self.sources_of(item), f"{position} of {len(todo)}")
             got = {key: made or {} for key, made in found.items()}
             files: dict[str, dict[str, Any]] = {arch: {} for arch in {item.arch for item in wanted}}
             for item in wanted:
@@ -217,7 +224,7 @@ class Artifacts:
         content = set()
         with self.cache.locked(self.progress):
             for item in self.wanted():
-                for source in self.sources():
+                for source in self.sources_of(item):
                     files = self.cache.get(_entry(item, source), source.recipe(item))
                     if files is not None:
                         manifest["files"][f"{item.name}-{item.version}-{item.arch}"] = {

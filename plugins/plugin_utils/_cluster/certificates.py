@@ -63,6 +63,8 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
         if inventory.within(host.name, "outside"):
             certificates.append(_server(host, "outside-server", "outside", host.name))
             certificates += [_ci(host, job["repository"]) for job in ci_jobs(inventory)]
+        if "monitoring" in inventory.settings.outside_services:
+            certificates += _monitoring(host, inventory.within(host.name, "outside"))
     return {
         "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
         "certificates": certificates,
@@ -83,6 +85,15 @@ def _ci(host: Host, repository: str) -> Certificate:
     return Certificate(
         f"{host.name}/ci-{repository}", "kubernetes", f"system:serviceaccount:ci:{repository}", CLIENT, groups
     )
+
+
+def _monitoring(host: Host, outside: bool) -> Iterator[Certificate]:
+    """What a host shows its metrics with, and whom Prometheus asks as: it may read metrics and nothing else."""
+    yield _server(host, "monitored", "outside", host.name)
+    if outside:
+        yield Certificate(f"{host.name}/prometheus", "outside", "prometheus", CLIENT)
+        yield Certificate(f"{host.name}/prometheus-kubernetes", "kubernetes", "prometheus", CLIENT)
+        yield Certificate(f"{host.name}/kube-state-metrics", "kubernetes", "kube-state-metrics", CLIENT)
 
 
 def _api_names(inventory: Inventory, api_host: str, service_address: str) -> tuple[list[str], list[str]]:

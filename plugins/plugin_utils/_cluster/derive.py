@@ -11,6 +11,7 @@ from typing import Any
 
 from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, Settings, endpoint
+from .monitoring import sources, targets
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -35,12 +36,14 @@ COMPONENTS = (
     ("admin", ("masters", "outside")),
     ("git", ("outside",)),
     ("ci", ("outside",)),
+    ("monitored", GROUPS),
+    ("monitoring", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 
@@ -64,6 +67,7 @@ class DerivedHost:
     components_late: list[str]
     architecture: str
     pod_mtu: int
+    metrics: list[dict[str, str]]
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,9 @@ class Derived:
     masters: list[Member]
     registry: dict[str, Any]
     store: dict[str, Any]
+    outside_services: list[str]
     ci_jobs: list[dict[str, Any]]
+    monitoring: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -129,7 +135,9 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             masters=masters,
             registry=_registry(inventory),
             store={"urls": _store_urls(inventory), "ca": f"{pki_dir}/ca/outside.crt"},
+            outside_services=list(settings.outside_services),
             ci_jobs=ci_jobs(inventory),
+            monitoring=_monitoring(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -149,6 +157,7 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
         components_late=late,
         architecture=str(host.facts.get("architecture", "")),
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
+        metrics=sources(host, roles),
     )
 
 
@@ -163,6 +172,8 @@ def _wanted(role: str, settings: Settings) -> bool:
     """Whether the cluster has an optional component."""
     if role == "keepalived":
         return bool(settings.vip)
+    if role == "monitored":
+        return "monitoring" in settings.outside_services
     return role not in OUTSIDE_SERVICES or role in settings.outside_services
 
 
@@ -181,6 +192,15 @@ def _registry(inventory: Inventory) -> dict[str, Any]:
     location = f"{first.address}:{first.value('registry_port', 5000)}"
     isolated = bool(first.value("registry_isolated", True))
     return {"address": location, "url": f"https://{location}", "isolated": isolated}
+
+
+def _monitoring(inventory: Inventory) -> dict[str, Any]:
+    """What is watched and who is told; empty where nothing is."""
+    if "monitoring" not in inventory.settings.outside_services:
+        return {}
+    hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
+    peers = [inventory.hosts[name].address for name in inventory.groups["outside"]]
+    return {"peers": peers, "targets": targets(hosts)}
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

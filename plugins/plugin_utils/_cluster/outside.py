@@ -43,7 +43,7 @@ def services(cluster: Inventory) -> Iterator[Error]:
 def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Names that fit into a password file, passwords that are worth a hash; no password is in an error."""
     variable = "registry_users"
-    for name, user in _given(host, cluster, variable, {}).items():
+    for name, user in of_outside(host, cluster, variable, {}).items():
         if name in ("pull", "push"):
             yield Error(f"user {name} is there by itself", "choose another name", variable)
         elif not NAME.fullmatch(name):
@@ -62,20 +62,20 @@ def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
 def images(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Images that are named so that it is known what they are; where nothing else can be had, by digest."""
     variable = "artifacts_images"
-    for image in _given(host, cluster, variable, []):
+    for image in of_outside(host, cluster, variable, []):
         if not IMAGE.fullmatch(image):
             fix = "write it as docker.io/library/nginx:1.29@sha256:DIGEST"
             yield Error(f"{image!r} is no image with its registry and tag", fix, variable)
         elif "@" not in image and host.value("registry_isolated", True):
             fix = f"append what `crane digest {image}` says, or set registry_isolated to false"
             yield Error(f"{image} has no digest", f"{fix}: whoever moves the tag would choose what runs here", variable)
-    yield from _twice(variable, "image", [str(image).split("@")[0] for image in host.value(variable, [])])
+    yield from twice(variable, "image", [str(image).split("@")[0] for image in host.value(variable, [])])
 
 
 def upstreams(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Caches of what can be reached."""
     variable = "registry_upstreams"
-    for name, url in _given(host, cluster, variable, {}).items():
+    for name, url in of_outside(host, cluster, variable, {}).items():
         if not re.fullmatch(r"[a-z0-9.-]+", name) or not re.fullmatch(r"https?://[^\s/]+", str(url)):
             yield Error(f"{name}: {url} is no registry", "write it as ghcr.io: https://ghcr.io", variable)
 
@@ -83,7 +83,7 @@ def upstreams(host: Host, cluster: Inventory) -> Iterator[Error]:
 def git_users(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Names that fit into a command, and keys that sshd can read; one key is one user."""
     variable = "git_users"
-    given = _given(host, cluster, variable, {})
+    given = of_outside(host, cluster, variable, {})
     owners: dict[str, str] = {}
     for name, keys in given.items():
         if not NAME.fullmatch(name):
@@ -116,8 +116,8 @@ def public_key(text: Any) -> bool:
 def git_repositories(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Each once, with users that are there."""
     variable = "git_repositories"
-    given = _given(host, cluster, variable, [])
-    yield from _unused(cluster, "git", variable, given)
+    given = of_outside(host, cluster, variable, [])
+    yield from unused(cluster, "git", variable, given)
     users = host.value("git_users", {})
     for repository in given:
         name = repository["name"]
@@ -138,14 +138,14 @@ def git_repositories(host: Host, cluster: Inventory) -> Iterator[Error]:
                 yield Error(f"{way} of repository {name} is {url!r}", fix, variable)
             elif url and url.startswith("ssh:") and not host.value("git_mirror_key", ""):
                 yield Error(f"{way} of repository {name} needs a key", "set git_mirror_key", variable)
-    yield from _twice(variable, "repository", [repository["name"] for repository in given])
+    yield from twice(variable, "repository", [repository["name"] for repository in given])
 
 
 def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Jobs of repositories that are there, in an order that there is."""
     variable = "ci_jobs"
-    given = _given(host, cluster, variable, [])
-    yield from _unused(cluster, "ci", variable, given)
+    given = of_outside(host, cluster, variable, [])
+    yield from unused(cluster, "ci", variable, given)
     repositories = {repository["name"] for repository in host.value("git_repositories", [])}
     names = [job["repository"] for job in given]
     for job in given:
@@ -166,20 +166,22 @@ def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
         graphlib.TopologicalSorter({job["repository"]: job.get("after") or [] for job in given}).prepare()
     except graphlib.CycleError as error:
         yield Error(f"jobs wait for each other: {' after '.join(error.args[1])}", "remove one `after`", variable)
-    yield from _twice(variable, "the job of", names)
+    yield from twice(variable, "the job of", names)
 
 
-def _given(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:
+def of_outside(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:
     """A variable's value on an outside host; on others it says nothing."""
     return host.value(variable, empty) if cluster.within(host.name, "outside") else empty
 
 
-def _unused(cluster: Inventory, service: str, variable: str, given: Any) -> Iterator[Error]:
+def unused(cluster: Inventory, service: str, variable: str, given: Any) -> Iterator[Error]:
+    """Nobody sets what does nothing."""
     if given and service not in cluster.settings.outside_services:
         yield Error(f"the cluster has no {service}", f"add {service} to cluster_outside_services", variable)
 
 
-def _twice(variable: str, what: str, names: list[Any]) -> Iterator[Error]:
+def twice(variable: str, what: str, names: list[Any]) -> Iterator[Error]:
+    """Each name is there once."""
     for name, count in Counter(names).items():
         if count > 1:
             yield Error(f"{what} {name} is there {count} times", "remove all but one", variable)

@@ -37,7 +37,9 @@ PORTS = (
     Port("kube_controller_manager", 10257, "kube-controller-manager", ANY, "kube_controller_manager_flags.secure-port"),
     Port("kube_scheduler", 10259, "kube-scheduler", ANY, "kube_scheduler_flags.secure-port"),
     Port("loadbalancer", 7443, "haproxy", LOCAL),
+    Port("loadbalancer", 7444, "haproxy", LOCAL),
     Port("loadbalancer", 6443, "haproxy", group="outside"),
+    Port("containerd", 1338, "containerd", LOCAL),
     Port("kubelet", 10250, "kubelet", ANY, "kubelet_config.port"),
     Port("kubelet", 10248, "kubelet", LOCAL, "kubelet_config.healthzPort"),
     Port("kube_proxy", 10249, "kube-proxy", LOCAL, "kube_proxy_config.metricsBindAddress"),
@@ -46,7 +48,16 @@ PORTS = (
     Port("overlay", 8472, "flanneld", ANY, "overlay_vxlan_port", "udp"),
     Port("artifact_store", 8444, "nginx", ANY, "artifact_store_port"),
     Port("registry", 5000, "nginx", ANY, "registry_port"),
+    Port("registry", 5002, "registry", LOCAL),
     Port("git", 2222, "sshd", ANY, "git_port"),
+    Port("monitored", 9443, "haproxy", ANY, "monitored_port"),
+    Port("monitored", 9100, "prometheus-node-exporter", LOCAL),
+    Port("monitoring", 9090, "prometheus"),
+    Port("monitoring", 9093, "prometheus-alertmanager"),
+    Port("monitoring", 9094, "prometheus-alertmanager"),
+    Port("monitoring", 9115, "prometheus-blackbox-exporter", LOCAL),
+    Port("monitoring", 8381, "kube-state-metrics", LOCAL),
+    Port("monitoring", 8382, "kube-state-metrics", LOCAL),
 )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import hosts, inventory, networks, outside, ports, versions
+from . import alerting, hosts, inventory, networks, outside, ports, versions
 from .model import Error, Host, Inventory
 
 # What the inventory says as a whole.
@@ -40,6 +40,11 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.git_users,
     outside.git_repositories,
     outside.ci_jobs,
+    alerting.in_use,
+    alerting.rules,
+    alerting.scrapes,
+    alerting.receivers,
+    alerting.routes,
     hosts.answered,
 )
 # What each host that answered says about itself.
@@ -51,6 +56,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     hosts.resources,
     hosts.clock,
     ports.ports_free,
+    alerting.packaged,
     versions.no_skip,
     versions.needs_upgrade,
 )

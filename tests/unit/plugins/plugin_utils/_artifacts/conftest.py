@@ -190,6 +190,7 @@ def artifacts(toy: type[Toy], tmp_path: Path, said: list[str]) -> Callable[..., 
         given = {
             "kubernetes_version": "1.37.2",
             "architectures": ["amd64"],
+            "services": [],
             "source": "source",
             "mirror": "",
             "cache_dir": str(tmp_path / "cache"),

@@ -164,6 +164,30 @@ def test_auto_takes_what_upstream_has_and_builds_the_rest(
     assert content(run, result, "amd64", "kubelet") == kubernetes["kubelet"]
 
 
+@pytest.mark.parametrize("source", ["release", "mirror"])
+def test_what_upstream_never_releases_is_compiled(
+    artifacts: Make, upstream: Any, kubernetes: dict[str, bytes], source: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where releases were chosen; images are copied or not had."""
+    assert kubernetes
+    monkeypatch.setattr(Release, "_mirrored", lambda _self, url: url.replace("https://", f"{upstream.base}/"))
+    run = artifacts(source=source, mirror=upstream.base)
+    run.lock["images"] = {}
+    run.run()
+    assert sources_of(run) == {"kubernetes": "release", "crane": "source"}
+
+
+def test_what_only_other_services_need_is_left_out(artifacts: Make, toy: Any) -> None:
+    """Nobody waits for a program that nobody runs."""
+    names = []
+    for services in ([], ["monitoring"]):
+        run = artifacts(services=services)
+        run.lock["components"]["kubernetes"]["service"] = "monitoring"
+        names.append({item.name for item in run.wanted()})
+    assert toy.builds == []
+    assert names[1] - names[0] == {"kubernetes"}
+
+
 def test_auto_falls_through_when_unreachable(artifacts: Make, toy: Any, said: list[str]) -> None:
     """It says so once, does not ask again, and has everything in the end."""
     run = artifacts(source="auto", mirror=NOWHERE)

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster import alerting
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Error, Inventory, report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate, warnings
 
@@ -22,6 +23,16 @@ CASES = yaml.safe_load((Path(__file__).parent / "cases_validate.yml").read_text(
 def test_error_is_the_only_one(make: Make, case: dict[str, Any]) -> None:
     """The report names the variable, group or host, what is wrong and what to do; what is allowed makes none."""
     assert report(validate(make(**case["changes"]))) == ([case["error"]] if case["error"] else [])
+
+
+def test_rules_of_users_need_somebody_who_reads_them(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has none needs nobody."""
+    monkeypatch.setattr(alerting, "HAS_PARSER", False)
+    rules = [{"name": "app", "rules": [{"alert": "Down", "expr": "up == 0"}]}]
+    watched = make(settings={"outside_services": ["monitoring"]}, variables={"o1": {"monitoring_rules": rules}})
+    (line,) = report(validate(watched))
+    assert line.startswith("monitoring_rules (o1): the control node lacks promql-parser")
+    assert validate(make(settings={"outside_services": ["monitoring"]})) == []
 
 
 def test_all_errors_at_once(make: Make) -> None:

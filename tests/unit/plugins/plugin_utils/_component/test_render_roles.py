@@ -45,6 +45,18 @@ GIT_AND_CI = {
     "git_mirror_known_hosts": "forge.example.org ssh-ed25519 AAAA",
     "ci_jobs": [{"repository": "app", "namespaces": ["app", "web"], "after": ["base"]}, {"repository": "base"}],
 }
+MONITORING = {
+    "monitoring_rules": [
+        {"name": "app", "rules": [{"record": "job:up:sum", "expr": "sum by (job) (up)"}]},
+        {
+            "name": "shop",
+            "rules": [{"alert": "Down", "expr": "up == 0", "annotations": {"summary": "{{ $labels.job }} is down."}}],
+        },
+    ],
+    "monitoring_receivers": [{"name": "ops", "webhook_configs": [{"url": "http://192.0.2.9/?token=secret"}]}],
+    "monitoring_route": {"routes": [{"receiver": "nobody", "matchers": ['alertname = "PodNotRunning"']}]},
+    "monitoring_heartbeat_url": "https://heartbeat.example.org/x",
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -53,7 +65,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI),
+    "external-etcd-vip/o2": (DEBIAN, {**GIT_AND_CI, **MONITORING}),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
@@ -65,6 +77,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 }
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
 PACKAGES |= {"openssh-server", "rsync", "util-linux"}
+PACKAGES |= {"prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
 OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
@@ -194,8 +207,8 @@ def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
             assert json.loads(text), dest
         elif kind == ".toml":
             assert tomllib.loads(text), dest
-        # A template of containerd's own.
-        if kind != ".tmpl":
+        # Templates of containerd's and Prometheus's own.
+        if kind not in (".tmpl", ".rules"):
             assert not re.search(r"\{\{|\{%|\bUndefined\b", text), dest
         assert text.endswith("\n") or text.startswith("<"), f"{dest} does not end with a line end"
     assert kinds[".service"] >= 1
@@ -567,3 +580,21 @@ def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
     config = document(rendered, "ha/w1", "/etc/containerd/config.toml")
     pinned = config["plugins"]["io.containerd.cri.v1.images"]["pinned_images"]
     assert pinned == {"sandbox": f"registry.k8s.io/pause@{DIGEST}"}
+
+
+def test_prometheus_and_alertmanager_take_their_configuration(
+    rendered: Rendered, tmp_path: Path, tool: Callable[[str], str]
+) -> None:
+    """By their own tools, with users' rules, receivers and routes."""
+    for _, file, text in files_of(rendered["external-etcd-vip/o2"]):
+        path = tmp_path / file["dest"].lstrip("/")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text.replace("/etc/", f"{tmp_path}/etc/"), encoding="utf-8")
+    folder = tmp_path / "etc/monitoring"
+    for program, *arguments in (
+        ("promtool", "check", "config", "prometheus.yaml"),
+        ("amtool", "check-config", "alertmanager.yaml"),
+    ):
+        argv = [tool(program), *arguments]
+        done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
