@@ -117,6 +117,11 @@ def last_success(settings: Settings, name: str) -> dict[str, Any]:
     return next((it for it in reversed(records(settings, name)) if it["result"] == "success"), {})
 
 
+def labelled(metric: str, label: str, value: str) -> str:
+    """A metric with a label, as Prometheus writes it."""
+    return "".join([metric, "{", label, '="', value.replace("\\", "").replace('"', ""), '"}'])
+
+
 def publish(settings: Settings, name: str, values: Mapping[str, tuple[str, float]]) -> None:
     """For node_exporter's textfile collector: metric (perhaps with labels) to its help text and value."""
     lines: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .common import BackupError, Settings, alone, complaint, last_success, publish, record, run
+from .common import BackupError, Settings, alone, complaint, labelled, last_success, publish, record, run
 from .repository import Repository, moment, pick
 from .saving import fetch
 
@@ -131,7 +131,7 @@ def metrics(settings: Settings, entry: dict[str, Any]) -> dict[str, tuple[str, f
     }
     help_text = "Objects of the backup by kind."
     counts = entry.get("objects", {}).items()
-    values.update({f'{name}_objects{{kind="{kind}"}}': (help_text, float(count)) for kind, count in counts})
+    values.update({labelled(f"{name}_objects", "kind", kind): (help_text, float(count)) for kind, count in counts})
     return values
 
 

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .common import BackupError, Settings, alone, last_success, publish, record, run, write
+from .common import BackupError, Settings, alone, labelled, last_success, publish, record, run, write
 from .etcd import Etcd, count_kinds, verify
 from .repository import WITH_ETCD, Repository, moment, shown
 
@@ -116,7 +116,7 @@ def metrics(settings: Settings, entry: dict[str, Any]) -> dict[str, tuple[str, f
     }
     help_text = "Whether the last run brought this target up to date."
     for target, when in entry["targets"].items():
-        values[f'{name}_target_success{{target="{target}"}}'] = (help_text, float(when > 0))
+        values[labelled(f"{name}_target_success", "target", target)] = (help_text, float(when > 0))
     return values
 
 

@@ -35,14 +35,17 @@ COMPONENTS = (
     ("admin", ("masters", "outside")),
     ("git", ("outside",)),
     ("ci", ("outside",)),
+    ("backup", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "backup")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
+# Data of services that cannot be made again, which a backup has: the variable with its folder, and that one's default.
+DATA = {"registry": ("registry_root", "/var/lib/registry"), "git": ("git_root", "/var/lib/git")}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,7 @@ class DerivedHost:
     components_late: list[str]
     architecture: str
     pod_mtu: int
+    data: list[str]
 
 
 @dataclass(frozen=True)
@@ -149,6 +153,7 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
         components_late=late,
         architecture=str(host.facts.get("architecture", "")),
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
+        data=[str(host.value(*DATA[role])) for role in roles if role in DATA],
     )
 
 

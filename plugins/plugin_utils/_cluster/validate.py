@@ -40,6 +40,9 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.git_users,
     outside.git_repositories,
     outside.ci_jobs,
+    outside.backup_passwords,
+    outside.backup_targets,
+    outside.backup_keep,
     hosts.answered,
 )
 # What each host that answered says about itself.

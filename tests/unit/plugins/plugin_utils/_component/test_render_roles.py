@@ -45,6 +45,12 @@ GIT_AND_CI = {
     "git_mirror_known_hosts": "forge.example.org ssh-ed25519 AAAA",
     "ci_jobs": [{"repository": "app", "namespaces": ["app", "web"], "after": ["base"]}, {"repository": "base"}],
 }
+BACKUP = {
+    "backup_password": "correct-horse-battery",
+    "backup_state_password": "staple-correct-horse",
+    "backup_targets": ["/mnt/usb/backups", "s3:https://s3.example.org/backups"],
+    "backup_environment": {"AWS_SECRET_ACCESS_KEY": "what s3 asks for"},
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -53,7 +59,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI),
+    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI | BACKUP),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
@@ -64,7 +70,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
-PACKAGES |= {"openssh-server", "rsync", "util-linux"}
+PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "util-linux"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
 OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
@@ -128,7 +134,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     for place, (facts, variables) in PLACES.items():
         cluster, host = where(place)
         derived = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))
-        derived["pki_dir"] = str(folder / cluster)
+        derived["pki_dir"] = derived["state_dir"] = str(folder / cluster)
         issue(folder / cluster, derived["pki"])
         roles = derived["hosts"][host]
         wish["hosts"][place] = {
