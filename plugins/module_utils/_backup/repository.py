@@ -18,6 +18,8 @@ from .common import BackupError, Settings, run
 # A snapshot with this tag has a verified one of etcd in it; others have what else there is to save.
 WITH_ETCD = "etcd"
 RESTIC = "restic"
+# Kept however young they are: when the newest is bad, the one before has to be there.
+KEEP_LAST = 3
 IDENTITY = re.compile(r"[0-9a-f]{8,64}")
 
 
@@ -62,10 +64,10 @@ class Repository:
             **settings.environment,
             "RESTIC_REPOSITORY": self.location,
             "RESTIC_PASSWORD_FILE": password,
-            "RESTIC_FROM_REPOSITORY": settings.repository,
-            "RESTIC_FROM_PASSWORD_FILE": password,
             "RESTIC_CACHE_DIR": f"{settings.data}/cache",
         }
+        # The host's own repository, for commands that know of two.
+        self.origin = [f"--from-repo={settings.repository}", f"--from-password-file={password}"]
 
     def restic(self, *words: str) -> str:
         """One command; the password is in a file, never among its words."""
@@ -85,8 +87,8 @@ class Repository:
             if "Is there a repository" not in str(error):
                 raise
             # Cut in the same places, or a copy would share nothing with what is there.
-            copy = [] if self.location == self.settings.repository else ["--copy-chunker-params"]
-            self.restic("init", *copy)
+            copy = self.location != self.settings.repository
+            self.restic("init", *(["--copy-chunker-params", *self.origin] if copy else []))
         self.restic("unlock")
 
     def save(self, paths: list[str], tag: str) -> dict[str, Any]:
@@ -98,12 +100,13 @@ class Repository:
 
     def forget(self) -> None:
         """What is older than we keep; each kind of snapshot by itself."""
-        keep = [f"--keep-{name}={count}" for name, count in self.settings.keep.items() if count]
+        keep = [f"--keep-last={KEEP_LAST}"]
+        keep += [f"--keep-{name}={count}" for name, count in self.settings.keep.items() if count]
         self.restic("forget", "--prune", f"--host={self.settings.host}", "--group-by=host,tags", *keep)
 
     def copy(self) -> None:
         """All that this target does not have yet, also of runs in which it was away."""
-        self.restic("copy", f"--host={self.settings.host}")
+        self.restic("copy", *self.origin, f"--host={self.settings.host}")
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Those with etcd in them, the oldest first."""

@@ -128,6 +128,7 @@ def listed(settings: Settings) -> list[dict[str, Any]]:
 
 def fetch(settings: Settings, identity: str, folder: Path) -> dict[str, Any]:
     """The snapshot of etcd out of a backup, verified once more; returns the manifest."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     paths = [str(settings.staging / name) for name in (DATABASE, OBJECTS, MANIFEST)]
     Repository(settings).fetch(identity, folder, *paths, f"{settings.config}/encryption.yaml")
     manifest: dict[str, Any] = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))

@@ -136,7 +136,30 @@ def test_recover_quorum_refuses(tmp_path: Path, variables: list[str], errors: li
         assert error in output
 
 
-@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum"])
+NO_BACKUP = "cluster_outside_services: the cluster has no backup; add backup, and run site.yml"
+LATER = "restore_confirm: all that was written after the backup will be lost; if you mean it, set it to the name of the"
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ([], [NO_BACKUP, f"{LATER} cluster, production"]),
+        (["restore_confirm=yes"], [f"{LATER} cluster, production"]),
+        (["restore_from=m1"], ["restore_from: no outside host is called m1; give one of o1"]),
+        (["restore_apply=true", "restore_confirm=production"], ["restore_apply: it puts back what `object` names;"]),
+        (["object=secret/shop/db"], [NO_BACKUP]),
+    ],
+)
+def test_restore_refuses(tmp_path: Path, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, "restore", *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+    assert (LATER in output) is not any(it.startswith(("object", "restore_confirm=production")) for it in variables)
+
+
+@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore"])
 def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
     """So that none is left out by mistake."""
     code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")
