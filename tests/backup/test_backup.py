@@ -129,10 +129,10 @@ def test_one_object_comes_back(lab: Lab, filled: str) -> None:
     assert {name for name in before | after if before.get(name) != after.get(name)} == {"Secret/db"}
 
 
+@pytest.mark.usefixtures("lab")
 @pytest.mark.parametrize("what", ["secret/db", "toaster/shop/db"])
-def test_what_is_no_object(lab: Lab, what: str) -> None:
+def test_what_is_no_object(what: str) -> None:
     """It is said how to write it."""
-    assert lab
     code, output = restore(f"object={what}")
     assert code == 2
     assert "write it as KIND/NAMESPACE/NAME" in output or "the backup has no resource `toaster`" in output

@@ -49,7 +49,7 @@ def answer(options: argparse.Namespace) -> tuple[int, Any]:
         sys.stderr.write("".join(f"{line}\n" for line in entry["errors"]))
         return int(bool(entry["errors"])), entry
     if options.command == "list":
-        return 0, {"last": (records(settings, "runs") or [None])[-1], "backups": saving.listed(settings)}
+        return 0, {"last": next(reversed(records(settings, "runs")), None), "backups": saving.listed(settings)}
     if options.command == "fetch":
         chosen = pick(Repository(settings).snapshots(), options.snapshot)
         return 0, saving.fetch(settings, chosen["id"], options.folder)
