@@ -159,7 +159,27 @@ def test_restore_refuses(tmp_path: Path, variables: list[str], errors: list[str]
     assert (LATER in output) is not any(it.startswith(("object", "restore_confirm=production")) for it in variables)
 
 
-@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore"])
+WIPED = "drill_destroy: all masters of this cluster will be wiped; if you mean it, set it to the name of the cluster,"
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "errors"),
+    [
+        ("drill_rebuild", [], [NO_BACKUP, WIPED]),
+        ("drill_rebuild", ["drill_destroy=lab"], [WIPED]),
+        ("drill_rebuild", ["drill_destroy=production"], [NO_BACKUP]),
+        ("drill_outage", ["drill_confirm=lab"], ["drill_confirm: all control planes will be stopped for a minute;"]),
+    ],
+)
+def test_drills_that_destroy_refuse(tmp_path: Path, name: str, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, name, *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+
+
+@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild"])
 def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
     """So that none is left out by mistake."""
     code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")
