@@ -61,7 +61,7 @@ def read_all(plane: Plane) -> tuple[dict[str, int], list[str]]:
     for group, resource in plane.resources():
         name = resource["name"] if group == "/api/v1" else f"{resource['name']}.{group.split('/')[2]}"
         try:
-            count = len(plane.objects(f"{group}/{resource['name']}"))
+            count = sum(1 for _ in plane.objects(f"{group}/{resource['name']}"))
         except BackupError as error:
             # A webhook of the cluster would have to translate these; that they are there, etcd has said.
             if "conversion webhook" not in str(error):

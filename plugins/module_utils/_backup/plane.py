@@ -12,6 +12,7 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -124,14 +125,14 @@ class Plane:
             found += [(group, it) for it in resources if "list" in it["verbs"] and "/" not in it["name"]]
         return found
 
-    def objects(self, path: str) -> list[dict[str, Any]]:
-        """All of a list."""
-        found, more = [], ""
+    def objects(self, path: str) -> Iterator[dict[str, Any]]:
+        """All of a list, of which a page at a time is in memory."""
+        more = ""
         while True:
             page = self.get(f"{path}?limit={PAGE}{more}")
-            found += page["items"]
+            yield from page["items"]
             if not page["metadata"].get("continue"):
-                return found
+                return
             more = f"&continue={page['metadata']['continue']}"
 
     def _open(self, path: str) -> Any:

@@ -93,7 +93,9 @@ class Repository:
 
     def save(self, paths: list[str], tag: str) -> dict[str, Any]:
         """A snapshot of files; restic's summary. A file that cannot be read is an error, and all others are saved."""
-        words = ["backup", "--json", f"--host={self.settings.host}", f"--tag={tag}", "--exclude=_uploads"]
+        words = ["backup", "--json", f"--host={self.settings.host}", f"--tag={tag}"]
+        # Of a registry: what is not there yet, and what its pull-through caches can have again.
+        words += ["--exclude=_uploads", *(f"--exclude={path}/proxy" for path in paths)]
         output = self.restic(*words, *paths)
         summary: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
         return summary

@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -73,12 +74,12 @@ class Servers(Plane):
         """Those of this file."""
         return RESOURCES
 
-    def objects(self, path: str) -> list[Document]:
+    def objects(self, path: str) -> Iterator[Document]:
         """Two pods, one of which somebody made."""
         if path.endswith("/lamps") and self.broken:
             raise BackupError(f"{path}: {self.broken}")
         pods = [{**thing("web-1", ownerReferences=OWNED), "spec": {}}, {**thing("alone"), "spec": {"nodeName": "w1"}}]
-        return pods if path.endswith("/pods") else []
+        yield from pods if path.endswith("/pods") else []
 
     def get(self, path: str) -> Document:
         """The canary, or an object of any name."""
