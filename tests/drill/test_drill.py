@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 import json
-import os
 import secrets
 import subprocess
 import sys
@@ -156,6 +155,7 @@ def test_a_drill_reads_everything_and_touches_nothing(production: Production, sa
     """Production's history has nothing but what it wrote itself."""
     before = production.revision()
     entry = drilling.drill(production.settings, "latest")
+    assert entry["differences"] == []
     print(f"\ndrill with {sum(entry['objects'].values())} objects: {entry['seconds']} s")  # noqa: T201
     assert entry["differences"] == []
     assert entry["id"].startswith(saved["id"])
@@ -165,7 +165,7 @@ def test_a_drill_reads_everything_and_touches_nothing(production: Production, sa
     assert list(Path(production.settings.drill).iterdir()) == []
 
 
-def test_a_backup_without_its_key_is_found(production: Production, tmp_path: Path) -> None:
+def test_a_backup_without_its_key_is_found(production: Production) -> None:
     """The most that a snapshot can be worth without it is everything but secrets."""
     path = production.folder / "etc/encryption.yaml"
     key = path.read_text(encoding="ascii")
@@ -174,8 +174,7 @@ def test_a_backup_without_its_key_is_found(production: Production, tmp_path: Pat
     path.write_text(key, encoding="ascii")
     entry = drilling.drill(production.settings, "latest")
     assert entry["result"] == "failed"
-    assert any("secrets" in it for it in entry["differences"])
-    assert os.listdir(tmp_path) == []
+    assert any(it.startswith("cannot be read: secrets: ") for it in entry["differences"]), entry["differences"]
 
 
 def test_one_object_and_a_namespace(production: Production, saved: dict[str, Any]) -> None:

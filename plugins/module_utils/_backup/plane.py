@@ -83,8 +83,8 @@ class Plane:
     def start_api(self) -> None:
         """With the key for secrets out of the backup, and for everything else with keys of its own."""
         folder = self.folder
-        key = ["genpkey", "-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256", "-out", str(folder / "sa.key")]
-        run(["openssl", *key])
+        # The older form, of which the API server reads the public key, too.
+        run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", str(folder / "sa.key")])
         (folder / "tokens.csv").write_text(f'{self.token},reader,reader,"system:masters"\n', encoding="ascii")
         self._start(
             *("kube-apiserver", f"--etcd-servers={ETCD}", f"--cert-dir={folder}/tls", "--bind-address=127.0.0.1"),
@@ -96,7 +96,8 @@ class Plane:
         )
         while True:
             try:
-                self._open("/readyz").close()
+                # Not readyz: that waits until all secrets can be read, and which cannot is to be said.
+                self._open("/livez").close()
                 break
             except OSError as error:
                 self._wait(str(error))
