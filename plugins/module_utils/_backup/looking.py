@@ -75,7 +75,10 @@ def canary(plane: Plane, wanted: str) -> str:
     """Whether the canary has the content that it was given just before the snapshot; empty when it has."""
     if not wanted:
         return "there is no canary: no API server took one when the backup was made"
-    secret = plane.get(f"/api/v1/namespaces/{CANARY['namespace']}/secrets/{CANARY['name']}")
+    try:
+        secret = plane.get(f"/api/v1/namespaces/{CANARY['namespace']}/secrets/{CANARY['name']}")
+    except BackupError as error:
+        return f"the canary cannot be read: {error}"
     song = base64.b64decode(secret["data"]["song"])
     return "" if hashlib.sha256(song).hexdigest() == wanted else "the canary has another content than it was given"
 

@@ -112,6 +112,8 @@ class Plane:
             with suppress(ValueError, KeyError):
                 text = json.loads(text)["message"]
             raise BackupError(f"{path}: {text[:300]}") from None
+        except OSError as error:
+            raise BackupError(f"{path}: {error}") from None
 
     def resources(self) -> list[tuple[str, dict[str, Any]]]:
         """All that can be listed, each with the path of its group; what another server would answer is not here."""
