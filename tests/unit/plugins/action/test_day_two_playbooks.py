@@ -179,6 +179,19 @@ def test_drills_that_destroy_refuse(tmp_path: Path, name: str, variables: list[s
         assert error in output
 
 
+def test_restore_stops_nothing_while_hosts_do_not_answer(tmp_path: Path) -> None:
+    """Who is unreachable is only left out of later plays, by Ansible; the step asks for all."""
+    addresses = "{{ '192.0.2.' ~ (groups.all.index(inventory_hostname) + 1) }}"
+    passwords = {"backup_password": "correct-horse-battery", "backup_state_password": "staple-correct-horse"}
+    given = {"cluster_outside_services": ["backup"], "cluster_host_ip": addresses, "restore_confirm": "production"}
+    code, output = play(tmp_path, "restore", json.dumps(given | passwords), hosts={**HOSTS, "masters": ["m1"]})
+    assert code != 0
+    assert "TASK [Fetch and verify it]" in output
+    assert "TASK [Stop etcd]" not in output
+    assert "[o1]: UNREACHABLE" in output
+    assert "[w1]: UNREACHABLE" not in output
+
+
 @pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild"])
 def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
     """So that none is left out by mistake."""
