@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale test-why test-rotate lint unit package molecule lab lab-destroy bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-why test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -45,6 +45,10 @@ test-why: setup ## 94 faults and 21 healthy workloads on a control plane of this
 	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
 	@pytest -q -p no:cacheprovider tests/why
 
+test-drill: setup ## backups, and drills with them, of a control plane of this machine's loopback, without a lab
+	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
+	@pytest -q -rP -p no:cacheprovider tests/drill
+
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults
 
@@ -53,6 +57,9 @@ test-rotate: setup ## the scenario rotate: every certificate, CA and key is repl
 
 test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
 	@molecule test --scenario-name scale
+
+test-backup: setup ## the scenario backup: the cluster goes back to a backup, drills, and everything that can be wrong with one; figures go to .lab/backup.json
+	@molecule test --scenario-name backup
 
 lab: setup ## only the lab's machines; what an earlier run left is used or made anew, the machines of another LAB are refused
 	@ansible-playbook -i $(INVENTORY) playbooks/lab_create.yml

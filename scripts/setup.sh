@@ -15,6 +15,7 @@ need go golang
 need git git
 need shellcheck shellcheck
 need openssl openssl
+need restic restic
 # What gcc only recommends, and how runc finds its library.
 [ -e /usr/include/stdio.h ] || packages+=(libc6-dev)
 need pkg-config pkg-config

@@ -8,14 +8,19 @@ from __future__ import annotations
 import base64
 import contextlib
 import ctypes
+import gzip
 import hmac
+import io
 import json
 import string
+import tarfile
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import yaml
 from ansible.errors import AnsibleFilterError
+from ansible.parsing.vault import VaultLib, VaultSecret
 from ansible.parsing.yaml.dumper import AnsibleDumper
 
 
@@ -121,6 +126,8 @@ def kubeconfig(server: str, cluster: str, user: str, **identity: str) -> str:
     return str(yaml.dump(document, Dumper=AnsibleDumper, sort_keys=False, default_flow_style=False))
 
 
+# Old snapshots of etcd, which are no part of what a cluster is rebuilt from, and locks.
+UNSEALED = {"snapshots", ".lock"}
 # As `htpasswd -B` does: each request of a client is checked anew, and passwords have to be long.
 BCRYPT_COST = 5
 BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"
@@ -155,6 +162,26 @@ def _libcrypt() -> ctypes.CDLL:
     raise AnsibleFilterError("the control node has no libcrypt: install libcrypt1 (Debian) or libxcrypt (RHEL)")
 
 
+def sealed(folder: str, password: str) -> str:
+    """A folder as `ansible-vault` encrypts it: a compressed archive that stays the same while its files do.
+
+    Its salt is made of password and content, so it is another one for each content.
+    """
+    root = Path(folder)
+    if not root.is_dir():
+        raise AnsibleFilterError(f"there is no folder {folder} to be sealed")
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for path in sorted(it for it in root.rglob("*") if it.is_file() and not UNSEALED.intersection(it.parts)):
+            content = path.read_bytes()
+            entry = tarfile.TarInfo(str(path.relative_to(root)))
+            entry.size, entry.mode = len(content), 0o600
+            tar.addfile(entry, io.BytesIO(content))
+    content = gzip.compress(archive.getvalue(), mtime=0)
+    salt = hmac.digest(password.encode(), content, "sha256")
+    return str(VaultLib().encrypt(content, VaultSecret(password.encode()), salt=salt).decode()) + "\n"
+
+
 class FilterModule:
     """Filters of the collection."""
 
@@ -166,4 +193,5 @@ class FilterModule:
             "to_toml": to_toml,
             "kubeconfig": kubeconfig,
             "htpasswd": htpasswd,
+            "sealed": sealed,
         }

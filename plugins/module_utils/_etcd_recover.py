@@ -134,7 +134,8 @@ class Recovery:
         """Make a member's data of it, beside what is there."""
         shutil.rmtree(self.part, ignore_errors=True)
         name, url = settings["name"], settings["initial-advertise-peer-urls"]
-        identity = [f"--name={name}", f"--initial-cluster={name}={url}", f"--initial-advertise-peer-urls={url}"]
+        cluster = settings.get("initial-cluster", f"{name}={url}")
+        identity = [f"--name={name}", f"--initial-cluster={cluster}", f"--initial-advertise-peer-urls={url}"]
         identity += [f"--initial-cluster-token={settings['initial-cluster-token']}", f"--data-dir={self.part}"]
         argv = [ETCDUTL, "snapshot", "restore", str(self.path(snapshot)), *identity, *BUMP]
         code, output, error = self.run(argv)

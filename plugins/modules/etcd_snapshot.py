@@ -11,8 +11,8 @@ module: etcd_snapshot
 short_description: Save a snapshot of etcd and verify it
 description:
   - Runs on a member's host, with its C(etcdctl) and C(etcdutl). Refuses while a member is not healthy.
-  - The snapshot is written beside its destination, its hash is checked by C(etcdutl snapshot status), and only then it
-    gets its name; its mode is 0600. One that cannot be verified is removed.
+  - The snapshot is written beside its destination, compared with its own hash and read by C(etcdutl snapshot status),
+    and only then it gets its name; its mode is 0600. One that cannot be verified is removed.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -43,6 +43,8 @@ from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._backup.common import BackupError
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._backup.etcd import refuse_damaged
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcdctl import ETCDCTL, ETCDUTL, ask
 
 
@@ -57,6 +59,7 @@ def save(module: AnsibleModule, dest: Path) -> Any:
         )
         if code:
             module.fail_json(msg=f"etcd gave no snapshot: {(error or output).strip()}")
+        refuse_damaged(part)
         status = ask(module, ETCDUTL, "snapshot", "status", str(part))
         part.chmod(0o600)
         part.replace(dest)
@@ -77,6 +80,8 @@ def main() -> None:
         module.exit_json(changed=True)
     try:
         module.exit_json(changed=True, snapshot=save(module, Path(module.params["dest"])))
+    except BackupError as error:
+        module.fail_json(msg=str(error))
     except OSError as error:
         module.fail_json(msg=f"{module.params['dest']}: {error.strerror}")
 

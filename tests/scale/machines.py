@@ -86,11 +86,12 @@ def voters(lab: Lab, host: str = MASTERS[0]) -> set[str]:
 class Figures:
     """What was measured, written as soon as it is known."""
 
-    def __init__(self) -> None:
+    def __init__(self, table: Path = TABLE) -> None:
+        self.table = table
         self.rows: dict[str, dict[str, Any]] = {}
 
     def add(self, what: str, **values: Any) -> None:
         """One row."""
         self.rows[what] = {name: round(it, 1) if isinstance(it, float) else it for name, it in values.items()}
         print(f"\n{what}: {self.rows[what]}")  # noqa: T201
-        TABLE.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")
+        self.table.write_text(json.dumps(self.rows, indent=1) + "\n", encoding="utf-8")

@@ -63,6 +63,8 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
         if inventory.within(host.name, "outside"):
             certificates.append(_server(host, "outside-server", "outside", host.name))
             certificates += [_ci(host, job["repository"]) for job in ci_jobs(inventory)]
+            if "backup" in inventory.settings.outside_services:
+                certificates.append(Certificate(f"{host.name}/backup-etcd-client", "etcd", "backup", CLIENT))
         if "monitoring" in inventory.settings.outside_services:
             certificates += _monitoring(host, inventory.within(host.name, "outside"))
     return {

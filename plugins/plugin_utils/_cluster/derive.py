@@ -38,14 +38,22 @@ COMPONENTS = (
     ("ci", ("outside",)),
     ("monitored", GROUPS),
     ("monitoring", ("outside",)),
+    ("backup", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "backup")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
+# Data of services that cannot be made again, which a backup has: the variable with its folder, that one's default, and
+# what of the folder. Prometheus replaces its files while it runs, so of monitoring there are the silences alone.
+DATA = {
+    "registry": ("registry_root", "/var/lib/registry", ""),
+    "git": ("git_root", "/var/lib/git", ""),
+    "monitoring": ("monitoring_root", "/var/lib/monitoring", "/alertmanager"),
+}
 
 
 @dataclass(frozen=True)
@@ -68,6 +76,7 @@ class DerivedHost:
     architecture: str
     pod_mtu: int
     metrics: list[dict[str, str]]
+    data: list[str]
 
 
 @dataclass(frozen=True)
@@ -158,6 +167,7 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
         architecture=str(host.facts.get("architecture", "")),
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
         metrics=sources(host, roles),
+        data=[f"{host.value(name, default)}{below}" for name, default, below in (DATA[it] for it in roles if it in DATA)],
     )
 
 

@@ -31,6 +31,10 @@ KEY_BYTES = 32
 URL = re.compile(r"(ssh|https)://[^\s]+")
 JOB = re.compile(r"[a-z]([a-z0-9-]{0,23}[a-z0-9])?")
 PASSWORD = (12, 72)  # Bytes; bcrypt looks at no more.
+BACKUP_PASSWORDS = ("backup_password", "backup_state_password")
+BACKUP_PASSWORD = 16  # Bytes: whoever has a copy of a repository may try as long as he likes.
+# As restic writes them; what stands before the colon says how to get there.
+TARGET = re.compile(r"/.+|(s3|b2|azure|gs|swift|rclone):.+|sftp:[^\s:]+:.+|rest:https?://.+")
 
 
 def services(cluster: Inventory) -> Iterator[Error]:
@@ -167,6 +171,48 @@ def ci_jobs(host: Host, cluster: Inventory) -> Iterator[Error]:
     except graphlib.CycleError as error:
         yield Error(f"jobs wait for each other: {' after '.join(error.args[1])}", "remove one `after`", variable)
     yield from twice(variable, "the job of", names)
+
+
+def backup_passwords(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Two that are worth an encryption, and that differ; none of them is in an error."""
+    if "backup" not in cluster.settings.outside_services or not cluster.within(host.name, "outside"):
+        return
+    given = {variable: str(host.value(variable, "")) for variable in BACKUP_PASSWORDS}
+    for variable, password in given.items():
+        fix = f"set it, {BACKUP_PASSWORD} bytes or more, in a vault, and keep it where it is found when all is lost"
+        if not password:
+            yield Error("backups need it", fix, variable)
+        elif len(password.encode()) < BACKUP_PASSWORD or "\n" in password:
+            yield Error(f"it has {len(password.encode())} bytes, or several lines", fix, variable)
+    if all(given.values()) and len(set(given.values())) == 1:
+        fix = "set another one: what it opens, with the keys of the CAs, the outside host may not read"
+        yield Error("it is the same as backup_password", fix, "backup_state_password")
+
+
+def backup_targets(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Repositories that restic can name, and folders that are folders."""
+    variable = "backup_targets"
+    given = of_outside(host, cluster, variable, [])
+    yield from unused(cluster, "backup", variable, given)
+    for target in given:
+        if not TARGET.fullmatch(target):
+            fix = "write it as s3:https://HOST/BUCKET, sftp:USER@HOST:/PATH, rest:https://HOST/ or /PATH"
+            yield Error("a repository is not written as restic writes it", fix, variable)
+    yield from twice(variable, "repository", [str(target) for target in given])
+    for path in of_outside(host, cluster, "backup_paths", []):
+        if not str(path).startswith("/"):
+            yield Error(f"{path!r} is no folder", "write it from / on", "backup_paths")
+
+
+def backup_keep(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Some are kept."""
+    names = [f"backup_keep_{age}" for age in ("hourly", "daily", "weekly", "monthly")]
+    counts = [of_outside(host, cluster, name, 1) for name in names]
+    for name, count in zip(names, counts, strict=True):
+        if count < 0:
+            yield Error(f"{count} backups cannot be kept", "set it to 0 or more", name)
+    if not any(counts):
+        yield Error("no backup would be kept", f"set it, or one of {', '.join(names[1:])}, to 1 or more", names[0])
 
 
 def of_outside(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:

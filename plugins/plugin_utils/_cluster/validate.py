@@ -45,6 +45,9 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     alerting.scrapes,
     alerting.receivers,
     alerting.routes,
+    outside.backup_passwords,
+    outside.backup_targets,
+    outside.backup_keep,
     hosts.answered,
 )
 # What each host that answered says about itself.

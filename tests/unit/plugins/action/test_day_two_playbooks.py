@@ -136,7 +136,63 @@ def test_recover_quorum_refuses(tmp_path: Path, variables: list[str], errors: li
         assert error in output
 
 
-@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum"])
+NO_BACKUP = "cluster_outside_services: the cluster has no backup; add backup, and run site.yml"
+LATER = "restore_confirm: all that was written after the backup will be lost; if you mean it, set it to the name of the"
+
+
+@pytest.mark.parametrize(
+    ("variables", "errors"),
+    [
+        ([], [NO_BACKUP, f"{LATER} cluster, production"]),
+        (["restore_confirm=yes"], [f"{LATER} cluster, production"]),
+        (["restore_from=m1"], ["restore_from: no outside host is called m1; give one of o1"]),
+        (["restore_apply=true", "restore_confirm=production"], ["restore_apply: it puts back what `object` names;"]),
+        (["object=secret/shop/db"], [NO_BACKUP]),
+    ],
+)
+def test_restore_refuses(tmp_path: Path, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, "restore", *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+    assert (LATER in output) is not any(it.startswith(("object", "restore_confirm=production")) for it in variables)
+
+
+WIPED = "drill_destroy: all masters of this cluster will be wiped; if you mean it, set it to the name of the cluster,"
+
+
+@pytest.mark.parametrize(
+    ("name", "variables", "errors"),
+    [
+        ("drill_rebuild", [], [NO_BACKUP, WIPED]),
+        ("drill_rebuild", ["drill_destroy=lab"], [WIPED]),
+        ("drill_rebuild", ["drill_destroy=production"], [NO_BACKUP]),
+        ("drill_outage", ["drill_confirm=lab"], ["drill_confirm: all control planes will be stopped for a minute;"]),
+    ],
+)
+def test_drills_that_destroy_refuse(tmp_path: Path, name: str, variables: list[str], errors: list[str]) -> None:
+    """All that is wrong at once, and no host is contacted."""
+    code, output = play(tmp_path, name, *variables)
+    assert code == 2
+    for error in errors:
+        assert error in output
+
+
+def test_restore_stops_nothing_while_hosts_do_not_answer(tmp_path: Path) -> None:
+    """Who is unreachable is only left out of later plays, by Ansible; the step asks for all."""
+    addresses = "{{ '192.0.2.' ~ (groups.all.index(inventory_hostname) + 1) }}"
+    passwords = {"backup_password": "correct-horse-battery", "backup_state_password": "staple-correct-horse"}
+    given = {"cluster_outside_services": ["backup"], "cluster_host_ip": addresses, "restore_confirm": "production"}
+    code, output = play(tmp_path, "restore", json.dumps(given | passwords), hosts={**HOSTS, "masters": ["m1"]})
+    assert code != 0
+    assert "TASK [Fetch and verify it]" in output
+    assert "TASK [Stop etcd]" not in output
+    assert "[o1]: UNREACHABLE" in output
+    assert "[w1]: UNREACHABLE" not in output
+
+
+@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild"])
 def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
     """So that none is left out by mistake."""
     code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")

@@ -8,6 +8,8 @@ from __future__ import annotations
 import base64
 import copy
 import subprocess
+import sys
+import tarfile
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.filter.config import (
     htpasswd,
     kubeconfig,
     native_config,
+    sealed,
     to_toml,
 )
 from hypothesis import given
@@ -241,3 +244,30 @@ def test_htpasswd_salts_depend_on_user_password_and_key() -> None:
     assert one == htpasswd({"b": user, "a": user}, "key")
     salts = [line.split(":")[1][:29] for line in (one + htpasswd({"a": user}, "other key")).splitlines()]
     assert len(set(salts)) == 3
+
+
+# ---- sealed
+def test_a_sealed_folder_is_opened_by_ansible_vault(tmp_path: Path) -> None:
+    """All of it but snapshots; it stays the same until a file is another one, or the password."""
+    state, vault = tmp_path / "state", tmp_path / "state.vault"
+    for name in ("pki/ca/etcd.key", "cluster-uid", "snapshots/before.db", "pki/.lock"):
+        (state / name).parent.mkdir(parents=True, exist_ok=True)
+        (state / name).write_text(name, encoding="ascii")
+    vault.write_text(sealed(str(state), "staple-correct-horse"), encoding="ascii")
+    assert sealed(str(state), "staple-correct-horse") == vault.read_text(encoding="ascii")
+    (tmp_path / "password").write_text("staple-correct-horse", encoding="ascii")
+    program = Path(sys.executable).with_name("ansible-vault")
+    given = [f"--vault-password-file={tmp_path / 'password'}", f"--output={tmp_path / 'state.tar.gz'}", str(vault)]
+    subprocess.run([program, "decrypt", *given], check=True, capture_output=True)
+    with tarfile.open(tmp_path / "state.tar.gz") as archive:
+        found = {member.name: archive.extractfile(member).read().decode() for member in archive}  # type: ignore[union-attr]
+    assert found == {name: name for name in ("cluster-uid", "pki/ca/etcd.key")}
+    assert sealed(str(state), "another-one") != vault.read_text(encoding="ascii")
+    (state / "cluster-uid").write_text("another", encoding="ascii")
+    assert sealed(str(state), "staple-correct-horse") != vault.read_text(encoding="ascii")
+
+
+def test_no_folder_to_be_sealed(tmp_path: Path) -> None:
+    """A typing error must not make an empty archive."""
+    with pytest.raises(AnsibleFilterError, match="there is no folder"):
+        sealed(str(tmp_path / "none"), "staple-correct-horse")

@@ -57,6 +57,12 @@ MONITORING = {
     "monitoring_route": {"routes": [{"receiver": "nobody", "matchers": ['alertname = "PodNotRunning"']}]},
     "monitoring_heartbeat_url": "https://heartbeat.example.org/x",
 }
+BACKUP = {
+    "backup_password": "correct-horse-battery",
+    "backup_state_password": "staple-correct-horse",
+    "backup_targets": ["/mnt/usb/backups", "s3:https://s3.example.org/backups"],
+    "backup_environment": {"AWS_SECRET_ACCESS_KEY": "what s3 asks for"},
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -65,7 +71,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, {**GIT_AND_CI, **MONITORING}),
+    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI | MONITORING | BACKUP),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
@@ -76,7 +82,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
-PACKAGES |= {"openssh-server", "rsync", "util-linux"}
+PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "util-linux"}
 PACKAGES |= {"prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
 OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
@@ -141,7 +147,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
     for place, (facts, variables) in PLACES.items():
         cluster, host = where(place)
         derived = json.loads((GOLDEN / f"{cluster}.json").read_text(encoding="utf-8"))
-        derived["pki_dir"] = str(folder / cluster)
+        derived["pki_dir"] = derived["state_dir"] = str(folder / cluster)
         issue(folder / cluster, derived["pki"])
         roles = derived["hosts"][host]
         wish["hosts"][place] = {

@@ -1,0 +1,165 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Backups are made and drilled, also while something breaks; production notices nothing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+from ansible_collections.selfhosted.kubernetes.tests.backup.conftest import OBJECTS
+from ansible_collections.selfhosted.kubernetes.tests.backup.outside import (
+    REPOSITORY,
+    back_up,
+    cluster_id,
+    contents,
+    drill,
+    last,
+    metric,
+    restore,
+    revision,
+)
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, OPERATOR, Lab, leader, playbook
+from ansible_collections.selfhosted.kubernetes.tests.scale.machines import Figures
+
+DRILL_SECONDS = 60
+
+
+def test_a_backup_has_all_objects(lab: Lab, filled: str, figures: Figures) -> None:
+    """Verified, by the playbook; its password is nowhere but in its file."""
+    assert filled
+    code, output = playbook("backup")
+    assert code == 0, output[-3000:]
+    run = last(lab, "runs")
+    assert run["errors"] == []
+    assert run["objects"] > OBJECTS
+    assert run["id"][:8] in output
+    assert time.time() - metric(lab, "last_success_timestamp_seconds") < 600
+    figures.add("backup", seconds=run["seconds"], objects=run["objects"], added_bytes=run["added_bytes"])
+    for name in ("backup-password", "backup-state-password"):
+        password = (FOLDER / name).read_text(encoding="ascii").strip()
+        assert password not in output
+        assert password not in lab.run(OPERATOR, "journalctl --unit=backup --no-pager")
+    assert lab.run(OPERATOR, "stat --format=%a /etc/backup/password").strip() == "600"
+    assert lab.run(OPERATOR, "systemctl is-active backup.timer backup-drill.timer").split() == ["active", "active"]
+
+
+def test_a_second_backup_costs_little(lab: Lab, filled: str, figures: Figures) -> None:
+    """What is there already is not saved again."""
+    assert filled
+    run = back_up(lab)
+    assert run["result"] == "success"
+    figures.add("second backup", seconds=run["seconds"], added_bytes=run["added_bytes"])
+    assert run["added_bytes"] < run["snapshot_bytes"] + 2**20
+
+
+def test_a_drill_finds_everything(lab: Lab, filled: str, figures: Figures) -> None:
+    """Within a minute, and production's history goes on as if there was none."""
+    before, identity = revision(lab), cluster_id(lab)
+    code, entry = drill(lab)
+    assert (code, entry["result"], entry["differences"]) == (0, "success", [])
+    assert entry["read"]["configmaps"] > OBJECTS
+    assert cluster_id(lab) == identity
+    assert before <= revision(lab) < before + 100_000
+    assert lab.run(OPERATOR, "ls -A /var/lib/backup-drill") == ""
+    assert lab.operator.run("systemctl is-active backup-plane").rc != 0
+    figures.add("drill", seconds=entry["seconds"], objects=sum(entry["objects"].values()))
+    assert entry["seconds"] <= DRILL_SECONDS
+    assert filled
+
+
+def test_the_throw_away_servers_reach_nothing(lab: Lab) -> None:
+    """Their unit has no route and no production key; where there is a route they refuse."""
+    script = "python3 -c 'from backup.plane import refuse_to_reach_others as it; it()'"
+    library = "PYTHONPATH=/usr/local/lib/selfhosted-kubernetes"
+    assert "can reach other machines" in lab.operator.run(f"{library} {script}").stderr
+
+
+def test_a_backup_while_the_leader_is_killed(lab: Lab) -> None:
+    """Another member gives it, or the run says what was the matter; the next one is good."""
+    name = leader(lab)
+    kill = threading.Timer(1.0, lambda: lab[name].run("systemctl kill --signal=KILL etcd"))
+    kill.start()
+    run = back_up(lab)
+    kill.join()
+    assert run["result"] == "success" or run["errors"]
+    assert back_up(lab)["result"] == "success"
+
+
+def test_no_room_for_a_backup(lab: Lab) -> None:
+    """A clear error; the good backups stay, and the next run is good."""
+    good = metric(lab, "last_success_timestamp_seconds")
+    lab.run(OPERATOR, "mount -t tmpfs -o size=64k none /var/lib/backup/staging")
+    try:
+        run = back_up(lab)
+    finally:
+        lab.run(OPERATOR, "umount /var/lib/backup/staging")
+    assert run["result"] == "failed"
+    assert "no space left on device" in " ".join(run["errors"])
+    assert metric(lab, "last_success_timestamp_seconds") == good
+    assert metric(lab, "last_run_success") == 0
+    assert back_up(lab)["result"] == "success"
+
+
+def test_a_backup_that_was_killed(lab: Lab) -> None:
+    """Its lock keeps nobody out."""
+    lab.run(OPERATOR, "systemctl start --no-block backup.service; sleep 3; systemctl kill --signal=KILL backup.service")
+    assert back_up(lab)["errors"] == []
+
+
+def test_one_object_comes_back(lab: Lab, filled: str) -> None:
+    """It is printed, and put back; nothing else is touched."""
+    back_up(lab)
+    before = contents(lab, filled)
+    lab.kubectl(f"delete secret --namespace={filled} db")
+    what = f"object=secret/{filled}/db"
+    code, output = restore(what)
+    assert code == 0, output[-3000:]
+    assert "stringData" not in output
+    assert lab.try_kubectl(f"get secret --namespace={filled} db").rc != 0
+    code, output = restore(what, "restore_apply=true")
+    assert code == 0, output[-3000:]
+    password = lab.kubectl(
+        f"get secret --namespace={filled} db --output=go-template='{{{{.data.password|base64decode}}}}'"
+    )
+    assert password == "as it was"
+    after = contents(lab, filled)
+    assert {name for name in before | after if before.get(name) != after.get(name)} == {"Secret/db"}
+
+
+@pytest.mark.usefixtures("lab")
+@pytest.mark.parametrize("what", ["secret/db", "toaster/shop/db"])
+def test_what_is_no_object(what: str) -> None:
+    """It is said how to write it."""
+    code, output = restore(f"object={what}")
+    assert code == 2
+    assert "write it as KIND/NAMESPACE/NAME" in output or "the backup has no resource `toaster`" in output
+
+
+def test_a_bad_backup_is_found(lab: Lab) -> None:
+    """The drill fails, names the good one before it, and no cluster is restored from it; then all is well again."""
+    good = back_up(lab)
+    lab.kubectl("create namespace lab-test-bad")
+    back_up(lab)
+    newest = f"find {REPOSITORY}/data -type f -newermt '-60 seconds' -printf '%T@ %p\\n' | sort -n | tail -n 2"
+    flip = "import sys; p = sys.argv[1]; b = open(p, 'rb').read(); open(p, 'wb').write(bytes([b[0] ^ 1]) + b[1:])"
+    lab.run(
+        OPERATOR,
+        f"cp --archive {REPOSITORY} {REPOSITORY}.kept && for pack in $({newest} | cut -d' ' -f2); do "
+        f'chmod u+w $pack && python3 -c "{flip}" $pack; done',
+    )
+    try:
+        code, entry = drill(lab)
+        assert (code, entry["result"], entry.get("good", "")[:8]) == (2, "failed", good["id"][:8])
+        assert "is bad: " in entry["differences"][0]
+        identity = cluster_id(lab)
+        code, output = restore("restore_confirm=lab")
+        assert code == 2
+        assert "restic restore" in output
+        assert cluster_id(lab) == identity
+    finally:
+        lab.run(OPERATOR, f"rm -rf {REPOSITORY} && mv {REPOSITORY}.kept {REPOSITORY}")
+        lab.kubectl("delete namespace lab-test-bad")
+    assert drill(lab)[1]["result"] == "success"
