@@ -10,7 +10,7 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .certificates import ci_jobs, plan
-from .model import API_PORT, DNS_INDEX, GROUPS, Inventory, Settings, endpoint
+from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, Settings, endpoint
 from .monitoring import sources, targets
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
@@ -167,8 +167,14 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
         architecture=str(host.facts.get("architecture", "")),
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
         metrics=sources(host, roles),
-        data=[f"{host.value(name, default)}{below}" for name, default, below in (DATA[it] for it in roles if it in DATA)],
+        data=[_data(host, role) for role in roles if role in DATA],
     )
+
+
+def _data(host: Host, role: str) -> str:
+    """Where a service's data is."""
+    variable, usual, below = DATA[role]
+    return f"{host.value(variable, usual)}{below}"
 
 
 def components(inventory: Inventory, name: str) -> list[str]:
