@@ -126,8 +126,8 @@ def kubeconfig(server: str, cluster: str, user: str, **identity: str) -> str:
     return str(yaml.dump(document, Dumper=AnsibleDumper, sort_keys=False, default_flow_style=False))
 
 
-# Old snapshots of etcd, which are no part of what a cluster is rebuilt from, and locks.
-UNSEALED = {"snapshots", ".lock"}
+# Old snapshots of etcd and records of drills, which are no part of what a cluster is rebuilt from, and locks.
+UNSEALED = {"snapshots", "drills.jsonl", ".lock"}
 # As `htpasswd -B` does: each request of a client is checked anew, and passwords have to be long.
 BCRYPT_COST = 5
 BASE64 = string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/"

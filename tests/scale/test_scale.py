@@ -15,6 +15,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     MASTERS,
     NODES,
+    OUTSIDE,
     WORKERS,
     Lab,
     docker,
@@ -116,6 +117,13 @@ def lose_machine(lab: Lab) -> None:
     make_machines()
 
 
+@pytest.fixture(scope="module")
+def saved(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """What runs of w3 alone have made on the control node is in backups."""
+    site_run(tmp_path_factory.mktemp("saved"), "--limit", ",".join(OUTSIDE))
+
+
+@pytest.mark.usefixtures("saved")
 @pytest.mark.parametrize("loss", [lose_disk, lose_machine])
 def test_a_member_is_replaced(
     lab: Lab, users: Load, tmp_path: Path, figures: Figures, loss: Callable[[Lab], None]

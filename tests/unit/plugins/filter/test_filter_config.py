@@ -248,9 +248,9 @@ def test_htpasswd_salts_depend_on_user_password_and_key() -> None:
 
 # ---- sealed
 def test_a_sealed_folder_is_opened_by_ansible_vault(tmp_path: Path) -> None:
-    """All of it but snapshots; it stays the same until a file is another one, or the password."""
+    """All of it but snapshots and records of drills; it stays the same until a file is another one, or the password."""
     state, vault = tmp_path / "state", tmp_path / "state.vault"
-    for name in ("pki/ca/etcd.key", "cluster-uid", "snapshots/before.db", "pki/.lock"):
+    for name in ("pki/ca/etcd.key", "cluster-uid", "snapshots/before.db", "drills.jsonl", "pki/.lock"):
         (state / name).parent.mkdir(parents=True, exist_ok=True)
         (state / name).write_text(name, encoding="ascii")
     vault.write_text(sealed(str(state), "staple-correct-horse"), encoding="ascii")
