@@ -200,6 +200,14 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def start_masters(lab: Lab) -> None:
+    """All of them, until the cluster is whole again."""
+    for master in MASTERS:
+        docker("start", master)
+    wait_until(lambda: bool(lab.try_kubectl("get --raw=/readyz --request-timeout=2s").rc == 0), 90, "the API answers")
+    lab.kubectl(f"wait --for=condition=Ready --timeout=90s node {' '.join(NODES)}")
+
+
 def leader(lab: Lab) -> str:
     """The master whose etcd leads: the one that is missed most."""
     for line in lab.run(MASTERS[0], "etcdctl endpoint status").splitlines():

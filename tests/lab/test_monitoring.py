@@ -22,6 +22,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     Lab,
     address,
     docker,
+    start_masters,
     wait_until,
 )
 
@@ -91,10 +92,7 @@ def no_masters(lab: Lab, webhook: None) -> Iterator[float]:
     for master in MASTERS:
         docker("stop", "--time=1", master)
     yield began
-    for master in MASTERS:
-        docker("start", master)
-    wait_until(lambda: bool(lab.try_kubectl("get --raw=/readyz --request-timeout=2s").rc == 0), 90, "the API answers")
-    lab.kubectl(f"wait --for=condition=Ready --timeout=90s node {' '.join(NODES)}")
+    start_masters(lab)
 
 
 def test_everything_is_seen(lab: Lab) -> None:

@@ -18,7 +18,6 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     AGNHOST,
     FOLDER,
     MASTERS,
-    NODES,
     OPERATOR,
     OUTSIDE,
     PKI,
@@ -26,6 +25,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     Lab,
     address,
     docker,
+    start_masters,
     wait_until,
 )
 
@@ -151,15 +151,7 @@ def no_masters(lab: Lab) -> Iterator[None]:
     for master in MASTERS:
         docker("stop", master)
     yield
-    start(lab)
-
-
-def start(lab: Lab) -> None:
-    """All masters, until the cluster is whole again."""
-    for master in MASTERS:
-        docker("start", master)
-    wait_until(lambda: bool(lab.try_kubectl("get --raw=/readyz --request-timeout=2s").rc == 0), 90, "the API answers")
-    lab.kubectl(f"wait --for=condition=Ready --timeout=90s node {' '.join(NODES)}")
+    start_masters(lab)
 
 
 def answer(lab: Lab) -> str:
@@ -197,7 +189,7 @@ def test_without_masters_all_works_but_the_deployment(lab: Lab, web: Repository,
     url = f"https://127.0.0.1:5000/v2/web/manifests/{commit}"
     accept = "--header 'Accept: application/vnd.oci.image.manifest.v1+json'"
     lab.run(OPERATOR, f"curl --silent --fail --head --output /dev/null {CA} {accept} --user pull:{password} {url}")
-    start(lab)
+    start_masters(lab)
     again = lab.run(OPERATOR, "ci-rerun --all").splitlines()
     print("\n" + "\n".join(again))  # noqa: T201
     assert [line.split()[0] for line in again] == ["base", "web", "all"], "what is needed comes first"
