@@ -82,7 +82,8 @@ class Repository:
     def open(self) -> None:
         """Make it where there is none yet, and remove locks of processes that are dead."""
         try:
-            self.restic("cat", "config")
+            # A lock that is left would keep it from an answer, and so from being removed below.
+            self.restic("cat", "config", "--no-lock")
         except BackupError as error:
             if "Is there a repository" not in str(error):
                 raise
@@ -112,6 +113,7 @@ class Repository:
 
     def snapshots(self) -> list[dict[str, Any]]:
         """Those with etcd in them, the oldest first."""
+        self.restic("unlock")
         words = ["snapshots", "--json", f"--host={self.settings.host}", f"--tag={WITH_ETCD}"]
         found: list[dict[str, Any]] = json.loads(self.restic(*words)) or []
         return sorted(found, key=lambda it: moment(it["time"]))

@@ -29,6 +29,8 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._backup.savi
 )
 from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils._backup.conftest import STATUS, Host
 
+LOCK_NAME = 64
+
 
 def figures(host: Host, name: str = "selfhosted_backup") -> dict[str, float]:
     """Metrics by name."""
@@ -84,20 +86,29 @@ def test_no_canary_where_no_api_server_answers(host: Host) -> None:
     assert fetch(host.settings, listed(host.settings)[0]["id"], host.folder / "out")["canary"] == ""
 
 
-def test_a_lock_of_a_dead_process_and_another_password(host: Host) -> None:
-    """The one is removed, the other is named; no password is shown."""
-    back_up(host.settings)
-    repository = Repository(host.settings)
+def leave_lock(repository: Repository) -> None:
+    """As of a run that was killed while it removed old backups: nobody else may work there."""
+    locks = Path(repository.location) / "locks"
     with subprocess.Popen(
         ["restic", "prune", "--repo", repository.location],
         env={**os.environ, **repository.environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as prune:
-        locks = Path(repository.location) / "locks"
-        while prune.poll() is None and not list(locks.iterdir()):
+        # It has another name until it is whole.
+        while prune.poll() is None and not [it for it in locks.iterdir() if len(it.name) == LOCK_NAME]:
             pass
         prune.kill()
+    assert list(locks.iterdir())
+
+
+def test_a_lock_of_a_dead_process_and_another_password(host: Host) -> None:
+    """The one is removed, also by who only reads; the other is named; no password is shown."""
+    back_up(host.settings)
+    repository = Repository(host.settings)
+    leave_lock(repository)
+    assert len(listed(host.settings)) == 1
+    leave_lock(repository)
     assert back_up(host.settings)["errors"] == []
     (host.folder / "etc/password").write_text("staple-battery-horse\n", encoding="ascii")
     (error,) = back_up(host.settings)["errors"]
