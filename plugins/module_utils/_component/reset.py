@@ -32,6 +32,7 @@ class Traces:
     """All that the records name; sorted."""
 
     units: list[str]
+    templates: list[str]
     programs: list[str]
     files: list[str]
     directories: list[str]
@@ -48,10 +49,13 @@ class Traces:
         def left(kind: str) -> list[str]:
             return sorted({name for record in records for name in (record.get("leaves") or {}).get(kind, [])})
 
-        units = {unit for record in records for unit in units_of(record)}
+        named = {unit for record in records for unit in units_of(record)}
+        units = {unit for unit in named if "@." not in unit}
         restarts = {file.get("restarts") for record in records for file in record["files"].values()}
         return cls(
             units=sorted(units),
+            # Their instances (ci@.service: the jobs of all repositories), as systemctl takes them.
+            templates=sorted(unit.replace("@.", "@*.") for unit in named - units),
             programs=sorted({path for record in records for path in record["binaries"]}),
             files=sorted({path for record in records for path in record["files"]}),
             directories=sorted({path for record in records for path in record.get("directories", [])}),
@@ -93,6 +97,9 @@ def present(host: Host, traces: Traces) -> list[str]:
 def end_processes(host: Host, traces: Traces) -> None:
     """Stop units, then what outlives them: containers do, so that containerd can be restarted."""
     stop(host, units(host, traces))
+    if traces.templates:
+        host.try_run(["systemctl", "kill", "--signal=SIGKILL", *traces.templates])
+        host.systemctl("stop", *traces.templates)
     deadline = time.monotonic() + KILL_SECONDS
     while pids := processes(host, traces.programs):
         if time.monotonic() > deadline:

@@ -97,6 +97,16 @@ def test_everything_goes_and_comes_back(used: World, components: list[dict[str, 
     used.assert_converged(*components)
 
 
+def test_instances_of_a_template(world: World) -> None:
+    """All end, also those that nobody named; a template itself is no unit."""
+    world.apply(component("one", file(f"{SYSTEMD}/one@.service", "")))
+    world.other_unit("one@job.service")
+    world.path(f"{SYSTEMD}/one@job.service").unlink()
+    removed = reset.run(world, check=False)
+    assert removed == ["unit one.service", f"{SYSTEMD}/one.service", f"{SYSTEMD}/one@.service"]
+    assert world.system["one@job.service"].state == "inactive"
+
+
 def test_check_mode_changes_nothing(used: World) -> None:
     """It says the same."""
     before = used.tree()

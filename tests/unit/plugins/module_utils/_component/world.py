@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import hashlib
 import os
 import shutil
@@ -169,6 +170,14 @@ class World(Host):
             KILLER.step(" ".join(argv))
             return CompletedProcess(argv, 0, REMOVING[program](self, rest) or "", "")
         assert program == "systemctl", argv
+        if templates := [word for word in words if "@." in word]:
+            return CompletedProcess(
+                argv, 1, "", f"Unit name {templates[0]} is neither a valid invocation ID nor unit name."
+            )
+        words = [
+            words[0],
+            *(name for word in words[1:] for name in (fnmatch.filter(self.system, word) if "*" in word else [word])),
+        ]
         if words[0] == "show":
             return CompletedProcess(argv, 0, "\n".join(self._show(name) for name in words[2:]), "")
         KILLER.step(" ".join(argv))
