@@ -53,21 +53,23 @@ def test_killed_anywhere(lab: Lab, tmp_path: Path) -> None:
     complete(lab)
 
 
-def test_a_budget_stops_it(lab: Lab, namespace: str, tmp_path: Path) -> None:
+def test_a_budget_stops_it(lab: Lab, tmp_path: Path) -> None:
     """A pod that may not leave: it is named, the node takes pods again, all serve."""
     install_old(lab, tmp_path)
+    namespace = "lab-test-held"
+    lab.kubectl(f"create namespace {namespace}")
     lab.kubectl(f"create deployment held --namespace={namespace} --image=registry.k8s.io/pause:3.10.2")
     lab.kubectl(f"create poddisruptionbudget held --namespace={namespace} --selector=app=held --min-available=1")
     lab.kubectl(f"rollout status deployment/held --namespace={namespace} --timeout=60s")
     pod = lab.get(f"pods --namespace={namespace} --selector=app=held")["items"][0]
     place, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
     code, output = playbook("upgrade", "upgrade_drain_seconds=5")
-    assert code == 2
+    assert code == 2, output[-5000:]
     assert f"{place} cannot be drained, and takes pods again as before: pod {namespace}/{name}" in output
     assert not lab.get(f"node {place}")["spec"].get("unschedulable")
     assert versions(lab)[place] == f"v{OLD}"
     assert {versions(lab)[master] for master in MASTERS} == {VERSION}
-    lab.kubectl(f"delete deployment,poddisruptionbudget held --namespace={namespace}")
+    lab.kubectl(f"delete namespace {namespace}")
 
 
 def test_a_worker_that_does_not_get_healthy_is_put_back(lab: Lab) -> None:
@@ -76,8 +78,8 @@ def test_a_worker_that_does_not_get_healthy_is_put_back(lab: Lab) -> None:
     own = inventory()["_meta"]["hostvars"][victim]["kubelet_config"]
     wrong = own | {"maxPods": f"{{{{ -1 if inventory_hostname == '{victim}' else 110 }}}}"}
     code, output = playbook("upgrade", json.dumps({"kubelet_config": wrong}))
-    assert code == 2
-    assert f"[{victim}]: FAILED!" in output
+    assert code == 2, output[-5000:]
+    assert f"[{victim}]: FAILED!" in output, output[-5000:]
     assert "must not be a negative number" in output
     assert "rolled back to what ran before and is healthy again" in output
     assert versions(lab) == {node: f"v{OLD}" if node == victim else VERSION for node in NODES}
