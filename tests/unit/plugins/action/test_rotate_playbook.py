@@ -50,7 +50,12 @@ def folder(tmp_path: Path) -> Path:
     local = {"ansible_connection": "local", "ansible_python_interpreter": sys.executable}
     ours = {group: {"hosts": dict.fromkeys(names), "vars": local} for group, names in OURS.items()}
     inventory = {
-        "vars": {"pki_dir": pki, "pki_wanted": WANTED, "cluster_derived": {"pki_dir": pki}, "rotate_settle_seconds": 1},
+        "vars": {
+            "pki_dir": pki,
+            "pki_wanted": WANTED,
+            "cluster_derived": {"pki_dir": pki, "outside_services": []},
+            "rotate_settle_seconds": 1,
+        },
         # Nobody can reach it, and nobody has to.
         "children": {**ours, "others": {"hosts": {"db1": {"ansible_host": "127.0.0.1", "ansible_port": 1}}}},
     }
@@ -58,6 +63,7 @@ def folder(tmp_path: Path) -> Path:
     (tmp_path / "site.yml").write_text(yaml.safe_dump(SITE))
     playbook = CHECKOUT / "playbooks/rotate_certificates.yml"
     (tmp_path / playbook.name).write_text(playbook.read_text())
+    (tmp_path / "parts").symlink_to(CHECKOUT / "playbooks/parts")
     return tmp_path
 
 
