@@ -49,7 +49,7 @@ def serve(settings: Settings, folder: Path, what: str) -> dict[str, Any]:
     for path in (folder, *folder.iterdir()):
         shutil.chown(path, USER, USER)
     package = __name__.rpartition(".")[0].rpartition(".")[2]
-    words = [package, "look", str(folder), settings.service_network, settings.programs, what]
+    words = [f"{package}.program", "look", str(folder), settings.service_network, settings.programs, what]
     done = subprocess.run(
         [*isolated(settings, folder), *words],
         stdin=subprocess.DEVNULL,
