@@ -18,6 +18,7 @@ ASK = {
     "containerd-shim-runc-v2": "-v",
     "etcdctl": "version",
     "etcdutl": "version",
+    "kube-state-metrics": "version",
     "kubectl": "version --client",
 }
 # It runs on the control node.
