@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from ._backup.etcd import BUMP
 from ._etcdctl import ETCDCTL, ETCDUTL
 
 ETCD = "/usr/local/bin/etcd"
@@ -25,8 +26,6 @@ DATA = "/var/lib/etcd"
 UNIT, FORCING_UNIT = "etcd.service", "etcd-recover.service"
 FORCING_CONFIG = "/run/etcd-recover.yaml"
 LOCAL = "--endpoints=https://127.0.0.1:2379"
-# Whoever watches from a revision that the snapshot does not know is told to list again (etcd's disaster recovery).
-BUMP = ["--bump-revision=1000000000", "--mark-compacted"]
 POLL_SECONDS = 0.3
 # The namespace kube-system, as API servers store it: its key, then its name and, three empty fields later, its uid.
 UID = re.compile(
@@ -180,19 +179,25 @@ class Recovery:
     # ---- both
     def wait_alone(self, unit: str) -> None:
         """Until it is a cluster of one member that answers."""
+        if complaint := self.waited_for(1):
+            kept = next((path for path in (self.before_restore, self.before_force) if path.exists()), None)
+            what = f" What was there before is in {kept}." if kept else ""
+            raise RecoverError(f"{unit} is no cluster of its own after {self.seconds:.0f} s: {complaint}.{what}")
+
+    def waited_for(self, count: int) -> str:
+        """What so many members that answer still lack when the time is over; empty as soon as they lack nothing."""
         deadline = time.monotonic() + self.seconds
-        while True:
-            code, output, error = self.run(
-                [ETCDCTL, LOCAL, "--command-timeout=2s", "--write-out=json", "member", "list"]
-            )
-            if code == 0 and len(json.loads(output)["members"]) == 1:
-                return
-            if time.monotonic() > deadline:
-                kept = next((path for path in (self.before_restore, self.before_force) if path.exists()), None)
-                what = f" What was there before is in {kept}." if kept else ""
-                complaint = "it has other members" if code == 0 else last_line(error or output)
-                raise RecoverError(f"{unit} is no cluster of its own after {self.seconds:.0f} s: {complaint}.{what}")
+        while (complaint := self._incomplete(count)) and time.monotonic() <= deadline:
             time.sleep(POLL_SECONDS)
+        return complaint
+
+    def _incomplete(self, count: int) -> str:
+        words = ["--command-timeout=2s", "--write-out=json", "member", "list", "--consistency=l"]
+        code, output, error = self.run([ETCDCTL, LOCAL, *words])
+        if code:
+            return last_line(error or output)
+        found = len(json.loads(output)["members"])
+        return "" if found == count else f"it has {found} members, not {count}"
 
     def finish(self, check: bool) -> None:
         """What was kept is needed no more."""

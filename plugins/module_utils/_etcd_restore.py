@@ -8,12 +8,8 @@ It is the recovery of one member, with all of them as members; what was there is
 
 from __future__ import annotations
 
-import json
-import time
-
-from . import _etcd_recover as recover
-from ._backup.etcd import PREFIX, count_kinds, keys_of
-from ._etcd_recover import LOCAL, UNIT, RecoverError, Recovery, last_line
+from ._backup.etcd import KEYS, count_kinds, keys_of
+from ._etcd_recover import UNIT, RecoverError, Recovery
 from ._etcdctl import ETCDCTL
 
 
@@ -37,26 +33,13 @@ class Restoration(Recovery):
         elif not self.before_restore.exists():
             raise RecoverError("nothing was prepared on this host: run it from its start")
         self.must(["systemctl", "start", "--no-block", UNIT])
-        deadline = time.monotonic() + self.seconds
-        while complaint := self._incomplete(count):
-            if time.monotonic() > deadline:
-                raise RecoverError(
-                    f"etcd does not answer after {self.seconds:.0f} s: {complaint}. What was there before is in "
-                    f"{self.before_restore}; run it again, it goes on from what it finds"
-                )
-            time.sleep(recover.POLL_SECONDS)
-
-    def _incomplete(self, count: int) -> str:
-        """What is missing, empty when nothing is."""
-        words = ["--command-timeout=2s", "--write-out=json", "member", "list", "--consistency=l"]
-        code, output, error = self.run([ETCDCTL, LOCAL, *words])
-        if code:
-            return last_line(error or output)
-        found = len(json.loads(output)["members"])
-        return "" if found == count else f"it has {found} members, not {count}"
+        if complaint := self.waited_for(count):
+            raise RecoverError(
+                f"etcd does not answer after {self.seconds:.0f} s: {complaint}. What was there before is in "
+                f"{self.before_restore}; run it again, it goes on from what it finds"
+            )
 
     def objects(self) -> dict[str, int]:
         """Objects by kind, as a majority knows them; empty where there is none."""
-        words = ["get", PREFIX, "--prefix", "--keys-only"]
-        code, output, _error = self.run([ETCDCTL, "--command-timeout=60s", "--dial-timeout=3s", *words])
+        code, output, _error = self.run([ETCDCTL, "--command-timeout=60s", "--dial-timeout=3s", *KEYS])
         return count_kinds(keys_of(output)) if code == 0 else {}

@@ -113,7 +113,7 @@ def production(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Production]
     """Full of things, one kind of which it learned."""
     plane = Production(tmp_path_factory.mktemp("production"))
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(saving, "KUBECTL", [f"--kubeconfig={plane.kubeconfig}"])
+        patch.setattr(saving, "KUBECONFIG", plane.kubeconfig)
         patch.setattr(drilling, "USER", "root")
         patch.setattr(drilling, "isolated", isolated)
         patch.setenv("HOME", str(plane.folder))

@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from .common import BackupError, Settings, alone, complaint, labelled, last_success, publish, record, run
+from .common import BackupError, Settings, alone, complaint, labelled, last_success, publish, record
 from .repository import Repository, moment, pick
 from .saving import fetch
 
@@ -144,13 +144,6 @@ def show(settings: Settings, what: str, wanted: str) -> dict[str, Any]:
             return serve(settings, folder, what)
         finally:
             emptied(settings)
-
-
-def put_back(settings: Settings, document: dict[str, Any]) -> str:
-    """Apply what `show` gave; returns kubectl's words."""
-    words = ["apply", "--server-side", "--force-conflicts", "--field-manager=backup", "--filename=-"]
-    own = "--kubeconfig=/etc/kubernetes/admin.conf"
-    return run([settings.program("kubectl"), own, *words], given=json.dumps(document))
 
 
 def explain(entry: dict[str, Any]) -> None:

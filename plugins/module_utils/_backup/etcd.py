@@ -16,6 +16,10 @@ from typing import Any
 from .common import BackupError, Settings, run
 
 PREFIX = "/registry/"
+# What `etcdctl` prints for this are the keys of all objects.
+KEYS = ["get", PREFIX, "--prefix", "--keys-only"]
+# Whoever watches from a revision that the snapshot does not know is told to list again (etcd's disaster recovery).
+BUMP = ["--bump-revision=1000000000", "--mark-compacted"]
 # `snapshot save` appends the hash of all before it; a database's size is a multiple of its smallest page.
 HASH_BYTES, PAGE_BYTES = 32, 512
 # The namespace kube-system as API servers store it: name, three empty fields, uid.
@@ -39,7 +43,7 @@ def count_kinds(keys: Iterable[str]) -> dict[str, int]:
 
 
 def keys_of(output: str) -> list[str]:
-    """What `etcdctl get --prefix --keys-only` prints: a line each, with empty ones between."""
+    """Of what `etcdctl` prints for KEYS: a line each, with empty ones between."""
     return [line for line in output.splitlines() if line.startswith(PREFIX)]
 
 
@@ -124,8 +128,7 @@ class Etcd:
 
     def keys(self, endpoint: str, revision: int) -> list[str]:
         """Keys of all objects as they were at a revision."""
-        words = ["get", PREFIX, "--prefix", "--keys-only", f"--rev={revision}"]
-        return keys_of(self.ask([endpoint], SECONDS, *words))
+        return keys_of(self.ask([endpoint], SECONDS, *KEYS, f"--rev={revision}"))
 
     def uid(self, endpoint: str) -> str:
         """Uid of the namespace kube-system: which cluster this is."""

@@ -18,13 +18,11 @@ from pathlib import Path
 from typing import Any
 
 from .common import BackupError, complaint, run
-from .etcd import keys_of
+from .etcd import BUMP, KEYS, keys_of
 from .saving import DATABASE
 
 # Of a network of its own, so no other program can have them.
 ETCD, PEER, API = "http://127.0.0.1:2379", "http://127.0.0.1:2380", "https://127.0.0.1:6443"
-# As the restore of a whole cluster does it (module_utils/_etcd_recover.py).
-BUMP = ["--bump-revision=1000000000", "--mark-compacted"]
 PAGE = 500
 START_SECONDS, STOP_SECONDS, ANSWER_SECONDS, POLL_SECONDS = 300, 20, 60, 0.2
 
@@ -71,14 +69,13 @@ class Plane:
             *("etcd", f"--data-dir={data}", "--unsafe-no-fsync", f"--listen-client-urls={ETCD}"),
             *(f"--advertise-client-urls={ETCD}", f"--listen-peer-urls={PEER}"),
         )
-        words = ["get", "/registry/", "--prefix", "--keys-only", "--command-timeout=600s"]
         while True:
             try:
                 run([f"{self.programs}/etcdctl", f"--endpoints={ETCD}", "--command-timeout=5s", "endpoint", "health"])
                 break
             except BackupError as error:
                 self._wait(str(error))
-        return keys_of(run([f"{self.programs}/etcdctl", f"--endpoints={ETCD}", *words]))
+        return keys_of(run([f"{self.programs}/etcdctl", f"--endpoints={ETCD}", *KEYS, "--command-timeout=600s"]))
 
     def start_api(self) -> None:
         """With the key for secrets out of the backup, and for everything else with keys of its own."""

@@ -58,7 +58,7 @@ def answer(options: argparse.Namespace) -> tuple[int, Any]:
         drilling.explain(entry)
         return int(entry["result"] != "success"), entry
     document = drilling.show(settings, options.object, options.snapshot)
-    return 0, drilling.put_back(settings, document) if options.apply else document
+    return 0, saving.apply(settings, document) if options.apply else document
 
 
 def main() -> int:

@@ -19,7 +19,7 @@ from .repository import WITH_ETCD, Repository, moment, shown
 DATABASE, OBJECTS, MANIFEST = "etcd.db", "objects.txt", "manifest.json"
 # A secret: what reads it back needs the key with which API servers encrypt.
 CANARY = {"namespace": "kube-system", "name": "backup-canary"}
-KUBECTL = ["--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=10s"]
+KUBECONFIG = "/etc/kubernetes/admin.conf"
 FILES_ONLY = "files"
 
 
@@ -27,12 +27,18 @@ def plant(settings: Settings) -> str:
     """Write a canary that no other backup has; the hash of its content, empty where no API server takes it."""
     song = secrets.token_hex(32)
     canary = {"apiVersion": "v1", "kind": "Secret", "metadata": CANARY, "stringData": {"song": song}}
-    words = ["apply", "--server-side", "--force-conflicts", "--field-manager=backup", "--filename=-"]
     try:
-        run([settings.program("kubectl"), *KUBECTL, *words], given=json.dumps(canary))
+        apply(settings, canary)
     except BackupError:
         return ""
     return hashlib.sha256(song.encode()).hexdigest()
+
+
+def apply(settings: Settings, document: dict[str, Any]) -> str:
+    """Write an object, or a list of them, into the cluster; returns kubectl's words."""
+    words = [f"--kubeconfig={KUBECONFIG}", "--request-timeout=10s", "apply", "--server-side", "--force-conflicts"]
+    words += ["--field-manager=backup", "--filename=-"]
+    return run([settings.program("kubectl"), *words], given=json.dumps(document))
 
 
 def stage(settings: Settings) -> dict[str, Any]:

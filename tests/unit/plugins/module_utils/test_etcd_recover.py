@@ -44,6 +44,9 @@ def database(*uids: str) -> bytes:
 class World:
     """A host m1 with a member of three, the other two of which are lost."""
 
+    # What a snapshot is restored as.
+    restored_members, restored_token, restored = "m1=https://10.0.0.1:2380", "lab", "one, of the snapshot"
+
     def __init__(self, root: Path) -> None:
         self.root = root
         self.member = root / "var/lib/etcd/member"
@@ -111,12 +114,12 @@ class World:
         if self.damaged:
             return 1, "", "Error: expected sha256 [1], got [2]"
         assert {"--bump-revision=1000000000", "--mark-compacted", "--name=m1"} <= set(words)
-        assert "--initial-cluster=m1=https://10.0.0.1:2380" in words
-        assert "--initial-cluster-token=lab" in words
+        assert f"--initial-cluster={self.restored_members}" in words
+        assert f"--initial-cluster-token={self.restored_token}" in words
         target = Path(next(word for word in words if word.startswith("--data-dir=")).partition("=")[2])
         (target / "member/wal").mkdir(parents=True)
         (target / "member/snap").mkdir()
-        self.write("one, of the snapshot", target / "member")
+        self.write(self.restored, target / "member")
         return 0, "", ""
 
     def cp(self, words: list[str]) -> Answer:

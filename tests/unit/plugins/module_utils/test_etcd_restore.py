@@ -11,7 +11,6 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils import _etcd_recover
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd_recover import RecoverError
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd_restore import Restoration
 from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils import test_etcd_recover as single
@@ -20,10 +19,13 @@ from ansible_collections.selfhosted.kubernetes.tests.unit.plugins.module_utils._
 OURS, THEIRS, SNAPSHOT = single.OURS, single.THEIRS, single.SNAPSHOT
 MEMBERS = [f"m{number}=https://10.0.0.{number}:2380" for number in (1, 2, 3)]
 RESTORED = "restored, of the snapshot"
+quick = single.quick
 
 
 class World(single.World):
     """A host m1 with a member of three, whose others do what it does."""
+
+    restored_members, restored_token, restored = ",".join(MEMBERS), "restore-1", RESTORED
 
     def etcdctl(self, words: list[str]) -> single.Answer:
         """The cluster answers where its etcd runs."""
@@ -32,19 +34,6 @@ class World(single.World):
         if "get" in words:
             return 0, "/registry/pods/shop/web\n\n/registry/namespaces/shop\n", ""
         return 0, json.dumps({"members": [{"ID": number} for number in range(3)]}), ""
-
-    def etcdutl(self, words: list[str]) -> single.Answer:
-        """Restores below the folder that is named, as one of three."""
-        if self.damaged:
-            return 1, "", "Error: expected sha256 [1], got [2]"
-        assert {"--bump-revision=1000000000", "--mark-compacted", "--name=m1"} <= set(words)
-        assert f"--initial-cluster={','.join(MEMBERS)}" in words
-        assert "--initial-cluster-token=restore-1" in words
-        target = Path(next(word for word in words if word.startswith("--data-dir=")).partition("=")[2])
-        (target / "member/wal").mkdir(parents=True)
-        (target / "member/snap").mkdir()
-        self.write(RESTORED, target / "member")
-        return 0, "", ""
 
     @property
     def restoration(self) -> Restoration:
@@ -58,12 +47,6 @@ class World(single.World):
         self.units.discard("etcd.service")
         self.restoration.start(3)
         self.restoration.finish(check=False)
-
-
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nobody waits."""
-    monkeypatch.setattr(_etcd_recover, "POLL_SECONDS", 0.001)
 
 
 @pytest.fixture
