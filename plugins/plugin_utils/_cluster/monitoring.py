@@ -15,17 +15,7 @@ BLACKBOX = "127.0.0.1:9115"
 
 
 class Source(NamedTuple):
-    """Plain HTTP on the loopback, which the host's gate shows over TLS at /NAME to who may read metrics."""
-
-    role: str
-    name: str
-    port: int
-    path: str = "/metrics"
-    variable: str = ""
-
-
-class Direct(NamedTuple):
-    """Metrics over TLS of the component itself, which asks the cluster's RBAC who may read them."""
+    """Where a component has its metrics."""
 
     role: str
     name: str
@@ -47,29 +37,31 @@ class Probe(NamedTuple):
     timeout: str = ""
 
 
+# Plain HTTP on the loopback, which the host's gate shows over TLS at /NAME to who may read metrics.
 SOURCES = (
     Source("monitored", "node", 9100),
     Source("etcd", "etcd", 2381),
     Source("loadbalancer", "kube-loadbalancer", 7444),
-    Source("containerd", "containerd", 1338, "/v1/metrics"),
+    Source("containerd", "containerd", 1338, path="/v1/metrics"),
     Source("kube_proxy", "kube-proxy", 10249, variable="kube_proxy_config.metricsBindAddress"),
     # Pods of the node, by a Service that ends there: nobody outside has a route to them.
     Source("kube_proxy", "coredns", 0),
     # It has no metrics, but says whether it is well.
-    Source("overlay", "flanneld", 10263, "/healthz"),
+    Source("overlay", "flanneld", 10263, path="/healthz"),
     Source("registry", "registry", 5002),
     Source("monitoring", "kube-state-metrics", 8381),
 )
+# Over TLS of the component itself, which asks the cluster's RBAC who may read them.
 DIRECT = (
-    Direct("kube_apiserver", "kube-apiserver", 6443),
-    Direct("kube_controller_manager", "kube-controller-manager", 10257, "kube_controller_manager_flags.secure-port"),
-    Direct("kube_scheduler", "kube-scheduler", 10259, "kube_scheduler_flags.secure-port"),
-    Direct("kubelet", "kubelet", 10250, "kubelet_config.port"),
-    Direct("kubelet", "cadvisor", 10250, "kubelet_config.port", "/metrics/cadvisor"),
+    Source("kube_apiserver", "kube-apiserver", 6443),
+    Source("kube_controller_manager", "kube-controller-manager", 10257, "kube_controller_manager_flags.secure-port"),
+    Source("kube_scheduler", "kube-scheduler", 10259, "kube_scheduler_flags.secure-port"),
+    Source("kubelet", "kubelet", 10250, "kubelet_config.port"),
+    Source("kubelet", "cadvisor", 10250, "kubelet_config.port", "/metrics/cadvisor"),
 )
 OUTSIDE = (
-    Direct("monitoring", "prometheus", 9090),
-    Direct("monitoring", "alertmanager", 9093),
+    Source("monitoring", "prometheus", 9090),
+    Source("monitoring", "alertmanager", 9093),
 )
 PROBES = (
     # Whoever has to get up is told within a minute.
@@ -136,6 +128,6 @@ def _entry(host: Host, job: str, target: str, **labels: str) -> dict[str, Any]:
     return {"targets": [target], "labels": {"job": job, **node, "instance": host.name, **labels}}
 
 
-def _port(host: Host, it: Source | Direct | Probe) -> str:
+def _port(host: Host, it: Source | Probe) -> str:
     """A number, or what stands behind an address."""
     return str(host.value(it.variable, it.port) if it.variable else it.port).rpartition(":")[2]
