@@ -9,6 +9,7 @@ import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
@@ -69,7 +70,7 @@ def pod_created(lab: Lab, namespace: str, how: str) -> None:
 
 def reported(lab: Lab, work: Path, victim: str) -> None:
     """By check.yml, which finds nothing wrong with all the rest, and does not wait for what will not come."""
-    there = lab.get(f"pods --namespace=kube-system --field-selector=spec.nodeName={victim}")["items"]
+    there = system_pods(lab, victim)
     began = time.monotonic()
     run = check(work)
     print(f"  check.yml took {time.monotonic() - began:.1f} s")  # noqa: T201
@@ -82,6 +83,12 @@ def reported(lab: Lab, work: Path, victim: str) -> None:
     assert found - later == expected, run.output
     assert run.areas["etcd"]["figures"]["answering"] == len(MASTERS) - 1
     assert run.areas["components"]["level"] == "ok"
+
+
+def system_pods(lab: Lab, node: str) -> list[dict[str, Any]]:
+    """Those of kube-system on a node."""
+    pods: list[dict[str, Any]] = lab.get(f"pods --namespace=kube-system --field-selector=spec.nodeName={node}")["items"]
+    return pods
 
 
 def rejoins(lab: Lab, victim: str, others: list[str]) -> None:
@@ -107,8 +114,7 @@ def rejoins(lab: Lab, victim: str, others: list[str]) -> None:
 
     def pods() -> bool:
         """Ready, each in a container of after the start; metrics-server is ready once it has figures."""
-        there = lab.get(f"pods --namespace=kube-system --field-selector=spec.nodeName={victim}")["items"]
-        containers = [it for pod in there for it in pod["status"].get("containerStatuses", [])]
+        containers = [it for pod in system_pods(lab, victim) for it in pod["status"].get("containerStatuses", [])]
         since = [it["state"].get("running", {}).get("startedAt") for it in containers if it["ready"]]
         return len(since) == len(containers) and all(
             moment and datetime.fromisoformat(moment) > started for moment in since

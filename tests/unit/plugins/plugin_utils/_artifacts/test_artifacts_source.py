@@ -89,7 +89,7 @@ def test_what_the_compiler_is_asked(build: Build, tmp_path: Path, monkeypatch: p
     assert {name: environment[name] for name in expected} == expected
     assert environment["GOPROXY"] == "https://proxy.example.org", "how modules are fetched is the user's business"
     assert (tmp_path / "arguments").read_text().splitlines() == [
-        *("build", "-o", f"{tmp_path}/work/bin/", "-mod=readonly", "-trimpath", "-buildvcs=false"),
+        *("build", "-o", f"{tmp_path / 'work/bin'}/", "-mod=readonly", "-trimpath", "-buildvcs=false"),
         *("-ldflags", "-s -w -X a=b", "-tags", "netgo osusergo", PACKAGE),
     ]
 

@@ -191,9 +191,10 @@ def commands(unit: str) -> list[list[str]]:
     return [shlex.split(line.split("=", 1)[1]) for line in lines if re.match(r"Exec\w+=", line)]
 
 
-def test_each_encryption_key_has_a_name_of_its_own(rendered: Rendered) -> None:
+@pytest.mark.parametrize("place", ["ha/m1", "external-etcd-vip/o2"])
+def test_each_encryption_key_has_a_name_of_its_own(rendered: Rendered, place: str) -> None:
     """The same in the configuration and for the pki action, which says in rotations.json which is which."""
-    (text,) = (text for _, file, text in files_of(rendered["ha/m1"]) if file["dest"].endswith("/encryption.yaml"))
+    (text,) = (text for _, file, text in files_of(rendered[place]) if file["dest"].endswith("/encryption.yaml"))
     providers = yaml.safe_load(text)["resources"][0]["providers"]
     names = [{"name": random_id(key.encode()), "secret": key} for key in ENCRYPTION_KEYS]
     assert providers == [{"secretbox": {"keys": names}}, {"identity": {}}]
