@@ -22,6 +22,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gat
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.specs import kubernetes_versions, load
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.validate import validate, warnings
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._lost import refuse_without_lost_hosts
 
 # Of this very copy of the collection, wherever it is installed.
 ROLES = Path(__file__).resolve().parents[2] / "roles"
@@ -53,6 +54,7 @@ class ActionModule(ActionBase):
         """Fail once with everything that is wrong, or answer with the derived values."""
         super().run(tmp, task_vars)
         given = task_vars or {}
+        refuse_without_lost_hosts(given)
         variables = TaskVariables(self._templar, given)
         gatherer = Gatherer(load(ROLES), given["groups"], given["hostvars"])
         base = Path(variables.get("inventory_dir") or Path.cwd())

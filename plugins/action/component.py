@@ -13,6 +13,7 @@ from ansible import constants
 from ansible.errors import AnsibleActionFail, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._component.render import Renderer
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._lost import refuse_without_lost_hosts
 
 
 class ActionModule(ActionBase):
@@ -25,6 +26,7 @@ class ActionModule(ActionBase):
         """Render the components of the named roles and apply them."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         variables = task_vars or {}
+        refuse_without_lost_hosts(variables)
         spec = {
             "roles": {"type": "list", "elements": "str", "required": True},
             "rolling": {"type": "bool", "default": False},

@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -100,6 +102,19 @@ def test_no_secret_in_any_output(folder: Path) -> None:
     assert "create " + str(folder / "host/toy.key") in output
     assert [secret for secret in (PASSWORD, "the-old-secret", "MIGHAgEAMBMGByqGSM49") if secret in output] == []
     assert [path.name for path in (folder / "host").iterdir()] == ["password"]
+
+
+def test_after_a_host_that_was_not_reached_nothing_more_is_changed(folder: Path) -> None:
+    """One host at a time: the second does not answer, so the third and later plays stay as they are."""
+    (play,) = yaml.safe_load((folder / "play.yml").read_text())
+    play |= {"hosts": "all", "serial": 1, "any_errors_fatal": True}
+    (folder / "play.yml").write_text(yaml.safe_dump([play, {**play, "hosts": "h1:h2"}]))
+    (folder / "hosts").write_text("h1\nh2 ansible_host=127.0.0.1 ansible_port=1\nh3\n")
+    remote = "{{ 'ssh' if inventory_hostname == 'h2' else 'local' }}"
+    code, output = check(folder, "-i", "hosts", "-e", json.dumps({"ansible_connection": remote}))
+    assert code, output
+    assert re.findall(r"^(?:changed|ok|fatal): \[(h\d)\]", output, re.MULTILINE) == ["h1", "h2", "h3"], output
+    assert "h2: not reached, or failed, earlier in this run (see above). So nothing more was changed" in output
 
 
 def test_wrong_values_are_all_named_before_the_host_is_asked(folder: Path) -> None:
