@@ -281,7 +281,10 @@ def check(work: Path) -> Check:
 
 
 def killed(name: str, seconds: float, *variables: str) -> str:
-    """Run a playbook on the lab and kill it after a time, with all its processes; one that ends before has to end well. Says where it was."""
+    """Run a playbook on the lab and kill it after a time, with all its processes; says where it was.
+
+    One that ends before that has to end well.
+    """
     extra = [word for variable in variables for word in ("-e", variable)]
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / f"playbooks/{name}.yml"), *extra]
     with subprocess.Popen(

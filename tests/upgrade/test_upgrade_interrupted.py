@@ -65,7 +65,9 @@ def test_a_budget_stops_it(lab: Lab, tmp_path: Path) -> None:
     place, name = pod["spec"]["nodeName"], pod["metadata"]["name"]
     code, output = playbook("upgrade", "upgrade_drain_seconds=20")
     assert code == 2, output[-5000:]
-    assert f"{place} cannot be drained, and takes pods again as before: pod {namespace}/{name}" in output, output[-5000:]
+    assert f"{place} cannot be drained, and takes pods again as before: pod {namespace}/{name}" in output, output[
+        -5000:
+    ]
     assert not lab.get(f"node {place}")["spec"].get("unschedulable")
     assert versions(lab)[place] == f"v{OLD}"
     assert {versions(lab)[master] for master in MASTERS} == {VERSION}
