@@ -43,13 +43,21 @@ def complete(lab: Lab, *variables: str) -> None:
     assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
 
 
+def running(lab: Lab, program: str) -> set[str]:
+    """Versions of a program that masters run."""
+    ask = f"/proc/$(pidof {program})/exe --version"
+    return {word for name in MASTERS for word in lab[name].run(ask).stdout.split() if word.startswith("v")}
+
+
 def test_killed_anywhere(lab: Lab, tmp_path: Path) -> None:
-    """SIGKILL of the whole run, some times; the cluster serves after each."""
+    """SIGKILL of the whole run, some times; the cluster serves after each, and no client of the API is too new."""
     install_old(lab, tmp_path)
     for number in range(TIMES_KILLED):
         seconds = random.uniform(5, 60)
         print(f"\nrun {number}: {killed('upgrade', seconds)}")  # noqa: T201
         wait_until(lambda: lab.try_kubectl("get --raw=/readyz").rc == 0, 30, "the API answers")
+        if f"v{OLD}" in running(lab, "kube-apiserver"):
+            assert running(lab, "kube-controller-manager") | running(lab, "kube-scheduler") == {f"v{OLD}"}
     complete(lab)
 
 
