@@ -13,7 +13,8 @@ from typing import Any
 from .common import DAY, HOUR, Settings, moment, size, span
 
 SHOWN = 60
-WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 600, 150, 64, 14, 22
+# As wide as a phone, so that words in it stay readable there.
+WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 380, 120, 58, 12, 22
 # As the alert BackupTooOld; a drill is made each day.
 BACKUP_OLD, DRILL_OLD = 26 * HOUR, 2 * DAY
 
@@ -54,7 +55,7 @@ def chapter(title: str, entries: list[dict[str, Any]], limit: float, complaints:
         facts.append(("last good one", f"{moment(good['time'])}, {span(now - good['time'])} ago" if good else "none"))
         facts.append(("took", span(last.get("seconds", 0))))
         facts += _more(last)
-    plots = [plot("seconds", entries, lambda it: it.get("seconds"), lambda value: f"{value:.0f} s")]
+    plots = [plot("how long each took", entries, lambda it: it.get("seconds"), lambda value: f"{value:.0f} s")]
     if any("snapshot_bytes" in it for it in entries):
         plots.append(plot("size of etcd's snapshot", entries, lambda it: it.get("snapshot_bytes"), size))
     elif any("objects" in it for it in entries):
@@ -113,8 +114,8 @@ def plot(
         "points": points,
         "line": " ".join(f"{it['x']},{it['y']}" for it in points),
         "most": words(most),
-        "first": moment(first)[:16],
-        "last": moment(last)[:16],
+        "first": moment(first)[5:16],
+        "last": moment(last)[5:16],
         "label": f"{title}: {len(points)} values from {moment(first)} to {moment(last)}, at most {words(most)}, "
         f"the last one {words(known[-1][1])}; {sum(not good for _, _, good in known)} failed",
         "width": WIDTH,
