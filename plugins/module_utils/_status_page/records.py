@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,10 @@ def story(settings: Settings, now: float) -> list[dict[str, Any]]:
     if not settings.backups:
         return []
     kinds = (("Backups", "runs", BACKUP_OLD, "errors"), ("Drills with backups", "drills", DRILL_OLD, "differences"))
-    return [chapter(title, records(settings, name), limit, complaints, now) for title, name, limit, complaints in kinds]
+    told = [chapter(title, records(settings, name), limit, complaints, now) for title, name, limit, complaints in kinds]
+    # In a lab or in staging, by hand (drill_rebuild.yml): how long it took, and what was lost.
+    rebuilds = [{**it, "seconds": it.get("rto_seconds")} for it in records(settings, "rebuilds")]
+    return [*told, chapter("Rebuilds of all masters", rebuilds, math.inf, "", now)] if rebuilds else told
 
 
 def chapter(title: str, entries: list[dict[str, Any]], limit: float, complaints: str, now: float) -> dict[str, Any]:
@@ -53,7 +57,7 @@ def chapter(title: str, entries: list[dict[str, Any]], limit: float, complaints:
     if last:
         facts.append(("last one", f"{moment(last['time'])}, {span(now - last['time'])} ago: {last.get('result', '')}"))
         facts.append(("last good one", f"{moment(good['time'])}, {span(now - good['time'])} ago" if good else "none"))
-        facts.append(("took", span(last.get("seconds", 0))))
+        facts.append(("took", span(last.get("seconds") or 0)))
         facts += _more(last)
     plots = [plot("how long each took", entries, lambda it: it.get("seconds"), lambda value: f"{value:.0f} s")]
     if any("snapshot_bytes" in it for it in entries):
@@ -71,6 +75,8 @@ def _more(last: dict[str, Any]) -> list[tuple[str, str]]:
         facts.append(("objects", f"{objects:.0f}"))
     if "age_seconds" in last:
         facts.append(("age of what was served", span(last["age_seconds"])))
+    if "rpo_seconds" in last:
+        facts.append(("lost", span(last["rpo_seconds"])))
     if "repository_bytes" in last:
         facts.append(("repository", size(last["repository_bytes"])))
     for target, when in last.get("targets", {}).items():

@@ -617,7 +617,7 @@ def test_prometheus_and_alertmanager_take_their_configuration(
 
 
 def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
-    """Its program with templates, the documentation, every host, and of root's folder two files alone."""
+    """Its program with templates, the documentation, every host, and of root's folder three files alone."""
     place = "external-etcd-vip/o2"
     files = {file["dest"]: text for _, file, text in files_of(rendered[place])}
     library = "/usr/local/lib/selfhosted-kubernetes/status_page/"
@@ -633,7 +633,7 @@ def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
     unit = files["/etc/systemd/system/status-page-build.service"]
     assert "TemporaryFileSystem=/var/lib/backup:ro\n" in unit
     assert re.findall(r"^BindReadOnlyPaths=(.*)$", unit, re.MULTILINE) == [
-        "-/var/lib/backup/runs.jsonl -/var/lib/backup/drills.jsonl"
+        "-/var/lib/backup/runs.jsonl -/var/lib/backup/drills.jsonl -/var/lib/backup/rebuilds.jsonl"
     ]
 
 
