@@ -30,6 +30,7 @@ CERTIFICATE = (
 # As Grafana fills them in for "All", and for a rate over targets that are asked every 15 s.
 VARIABLES = {"$__rate_interval": "1m", "$node": ".*", "$namespace": ".*"}
 SECONDS = 180
+LIMITS = {"cpu": "100m", "memory": "256Mi"}
 # What a lab has none of; whether Prometheus can read the expression is asked all the same.
 NOT_HERE = {"a claim of a volume", "backup_targets"} | (set() if len(MASTERS) > 1 else {"a second member of etcd"})
 PANELS = [
@@ -82,7 +83,7 @@ def something_to_see(lab: Lab) -> Iterator[None]:
     lab.apply(
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
         pod("never", "registry.k8s.io/none:1", NODES[-1]),
-        *(pod(f"busy-{node}", AGNHOST, node, resources={"limits": {"cpu": "50m", "memory": "64Mi"}}) for node in NODES),
+        *(pod(f"busy-{node}", AGNHOST, node, resources={"limits": LIMITS}) for node in NODES),
     )
     # Rates need two readings, 15 s apart, of what began after the pods did.
     time.sleep(60)

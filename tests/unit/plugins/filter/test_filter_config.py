@@ -134,7 +134,7 @@ def test_flags() -> None:
 # ---- to_ini
 def test_ini_is_read_as_it_was_meant() -> None:
     """Sections in order; booleans as Grafana writes them; what would begin a comment is quoted."""
-    document = {
+    document: dict[str, dict[str, Any]] = {
         "server": {"http_port": 3000, "protocol": "https"},
         "auth.ldap": {"enabled": True},
         "smtp": {"p": "a;b"},

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,16 @@ def test_first_start_says_each_step(world: World) -> None:
     assert world.path("/var/lib/toy").stat().st_mode & 0o777 == 0o700
 
 
-def test_where_packages_come_from_is_written_first(world: World) -> None:
+def test_where_packages_come_from_is_written_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Before they are installed; another version is installed and started."""
     sources = {**file("/etc/apt/sources.list.d/toy.sources", "deb", restarts=""), "before_packages": True}
     seen: list[str | None] = []
-    install = world.install_packages
-    world.install_packages = lambda names: (seen.append(world.text(sources["dest"])), install(names))[1]  # type: ignore[method-assign]
+
+    def install(names: Sequence[str]) -> None:
+        seen.append(world.text(sources["dest"]))
+        World.install_packages(world, names)
+
+    monkeypatch.setattr(world, "install_packages", install)
     world.apply(toy(world, "hello", sources, packages=["toy=1"]))
     assert seen == ["deb"]
     changes(world)
