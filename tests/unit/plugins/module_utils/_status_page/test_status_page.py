@@ -421,3 +421,30 @@ def test_durations(seconds: float, words: str) -> None:
 def test_sizes(number: float, words: str) -> None:
     """As disks are measured."""
     assert size(number) == words
+
+
+RECORDED = Path(__file__).parent / "recorded"
+# Of the HA lab, whose messages nobody took.
+SAID: dict[str, tuple[str, set[str], set[str]]] = {
+    "healthy": ("Warnings: NotificationsFail.", set(), set()),
+}
+
+
+@pytest.mark.parametrize("name", SAID)
+def test_a_real_prometheus_is_understood(tmp_path: Path, serve: Serve, name: str) -> None:
+    """What the lab's said: the sentence, hosts that are down, components that are silent elsewhere."""
+    said = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
+    found = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in said["series"]]
+    where = {"data": str(tmp_path), "records": str(tmp_path), "docs": str(tmp_path / "docs")}
+    settings = Settings(**said["settings"], **where, prometheus=serve(found, said["alerts"]))
+    sentence, down, silent = SAID[name]
+    assert sentence in built(settings).text
+    hosts = seeing.topology(settings, ask(settings))
+    assert {host["name"] for host in hosts if host["state"] != "ok"} == down
+    for host in (host for host in hosts if host["name"] not in down):
+        assert {it["name"] for it in host["components"] if it["state"] != "ok"} <= silent, host["name"]
+        assert len(host["components"]) >= 7
+    kept = json.loads((tmp_path / "state.json").read_text(encoding="utf-8"))
+    up = {host["name"] for host in hosts} - down
+    assert {host for host, it in kept["versions"].items() if "prometheus-node-exporter" in it} == up
+    assert {host for host, it in kept["certificates"].items() if "metrics-gate" in it} >= up
