@@ -21,6 +21,7 @@ COREDNS, SYSTEM, KERNEL = "coredns", "operating system", "kernel"
 NAMES = {"node": "prometheus-node-exporter", "alertmanager": "prometheus-alertmanager", "coredns": COREDNS}
 OF_HOST = {"node_os_info": SYSTEM, "node_uname_info": KERNEL}
 SOON, NOW = 30, 7
+NAMED = 12  # Hosts in one row.
 RUNBOOKS = "/docs/runbooks/"
 
 
@@ -164,7 +165,7 @@ def version_rows(state: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
             rows[name, version].append(f"{host} ({span(age)} ago)" if age > 5 * 60 else host)
     last = {SYSTEM: 1, KERNEL: 2}
     return [
-        {"name": name, "version": version, "hosts": hosts}
+        {"name": name, "version": version, "hosts": hosts[:NAMED], "more": len(hosts[NAMED:])}
         for (name, version), hosts in sorted(rows.items(), key=lambda it: (last.get(it[0][0], 0), it[0]))
     ]
 

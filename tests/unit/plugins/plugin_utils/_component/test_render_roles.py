@@ -630,6 +630,10 @@ def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
     settings = document(rendered, place, "/etc/status-page/settings.json")
     assert [host["name"] for host in settings["hosts"]] == ["e1", "m1", "o1", "o2"]
     assert settings["links"] == GRAFANA["status_page_links"]
+    for host in ("e1", "m1", "o2"):
+        components = {item["name"] for item in rendered[f"external-etcd-vip/{host}"]["components"]}
+        (listed,) = ({it["name"] for it in shown["components"]} for shown in settings["hosts"] if shown["name"] == host)
+        assert listed <= components, host
     unit = files["/etc/systemd/system/status-page-build.service"]
     assert "TemporaryFileSystem=/var/lib/backup:ro\n" in unit
     assert re.findall(r"^BindReadOnlyPaths=(.*)$", unit, re.MULTILINE) == [
