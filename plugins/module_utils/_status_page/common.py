@@ -24,6 +24,7 @@ class Settings:
     hosts: list[dict[str, Any]]
     links: list[dict[str, str]]
     backups: bool
+    versions: dict[str, str]
     prometheus: str = "https://127.0.0.1:9090"
     tls: dict[str, str] = field(
         default_factory=lambda: {

@@ -76,7 +76,7 @@ def page(settings: Settings, answer: Answer, state: dict[str, Any], now: float) 
             groups=[(name, members) for name, members in groups if members],
             alerts=alerts,
             certificates=seeing.certificate_rows(state, now),
-            versions=seeing.version_rows(state, now),
+            versions=seeing.version_rows(settings, state, now),
             backups=records.story(settings, now),
             docs=sorted(path.stem for path in Path(settings.docs, "runbooks").glob("*.md")),
         )

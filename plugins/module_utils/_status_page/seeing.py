@@ -156,13 +156,20 @@ def runbook(url: str) -> str:
     return url
 
 
-def version_rows(state: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
-    """One row for each component and version, with the hosts that have it."""
+def version_rows(settings: Settings, state: Mapping[str, Any], now: float) -> list[dict[str, Any]]:
+    """One row for each component and version, with the hosts that have it; who says none has what was installed."""
     rows: dict[tuple[str, str], list[str]] = defaultdict(list)
     for host, components in state.get("versions", {}).items():
         for name, (version, seen) in components.items():
             age = now - seen
             rows[name, version].append(f"{host} ({span(age)} ago)" if age > 5 * 60 else host)
+    for host in settings.hosts:
+        silent = [
+            it["name"] for it in host["components"] if it["name"] not in state.get("versions", {}).get(host["name"], {})
+        ]
+        for name in silent:
+            if name in settings.versions:
+                rows[name, f"{settings.versions[name]} (as installed)"].append(host["name"])
     last = {SYSTEM: 1, KERNEL: 2}
     return [
         {"name": name, "version": version, "hosts": hosts[:NAMED], "more": len(hosts[NAMED:])}

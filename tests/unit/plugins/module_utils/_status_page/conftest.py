@@ -61,6 +61,7 @@ def settings(tmp_path: Path) -> Settings:
         hosts=hosts,
         links=[],
         backups=True,
+        versions={"kubelet": "1.37.2", "registry-front": "3.1.2"},
         data=str(tmp_path / "data"),
         records=str(tmp_path / "records"),
         docs=str(tmp_path / "docs"),

@@ -95,7 +95,16 @@ def test_all_is_well(settings: Settings, serve: Serve) -> None:
     assert "Everything answers, and no alert fires." in page.text
     assert page.classes["well"] == 1
     assert {state for host in states(settings).values() for state in host.values()} == {"ok"}
-    for word in ("m1", "192.0.2.2", "kube-apiserver", "registry-front", "v1.37.2 m1, w1", "100 days"):
+    assert "kubelet 1.37.2 (as installed)" not in page.text
+    for word in (
+        "registry-front 3.1.2 (as installed) o1",
+        "m1",
+        "192.0.2.2",
+        "kube-apiserver",
+        "registry-front",
+        "v1.37.2 m1, w1",
+        "100 days",
+    ):
         assert word in page.text
     assert "Watchdog" not in page.text
     assert "https://192.0.2.3:5000/v2/_catalog" in page.links
@@ -160,7 +169,8 @@ def test_nobody_answers_the_first_time(settings: Settings) -> None:
     """There is a page that says so, with all hosts, and nothing is made up."""
     page = built(replace(settings, prometheus=NOWHERE))
     assert "Prometheus has not answered since 2026-05-28 20:26 UTC. " in page.text
-    assert page.text.count("Not known.") == 3
+    assert page.text.count("Not known.") == 2
+    assert "kubelet 1.37.2 (as installed) m1, w1" in page.text
     assert page.classes["ok"] == 0
     assert page.classes["down"] == 0
     assert "kube-apiserver" in page.text

@@ -166,7 +166,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
                 "inventory_hostname": host,
                 "cluster_derived": derived,
                 "cluster_host": {"architecture": "amd64", **facts},
-                "cluster_artifacts": {"images": images},
+                "cluster_artifacts": {"images": images, "files": {"amd64": artifacts}},
                 **variables,
             },
         }
@@ -629,6 +629,7 @@ def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
     assert pages == {str(path.relative_to(CHECKOUT / "docs")) for path in (CHECKOUT / "docs").rglob("*.md")}
     settings = document(rendered, place, "/etc/status-page/settings.json")
     assert [host["name"] for host in settings["hosts"]] == ["e1", "m1", "o1", "o2"]
+    assert settings["versions"]["flanneld"].startswith("0.")
     assert settings["links"] == GRAFANA["status_page_links"]
     for host in ("e1", "m1", "o2"):
         components = {item["name"] for item in rendered[f"external-etcd-vip/{host}"]["components"]}
