@@ -17,6 +17,7 @@ from typing import Any
 from .common import Settings
 
 SECONDS = 15
+FORMAT = 1
 # Metric and its label with the version; a job that is no component is named here.
 VERSIONS = {
     "kubernetes_build_info": "git_version",
@@ -72,4 +73,5 @@ def recall(settings: Settings) -> dict[str, Any]:
         known = json.loads((Path(settings.data) / "state.json").read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
-    return known if isinstance(known, dict) else {}
+    # What another version of this program wrote is not understood.
+    return known if isinstance(known, dict) and known.get("format") == FORMAT else {}

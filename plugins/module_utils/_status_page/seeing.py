@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
-from .asking import VERSIONS, Answer
+from .asking import FORMAT, VERSIONS, Answer
 from .common import DAY, Settings, moment, span
 
 # What is written beside the colour.
@@ -28,9 +28,9 @@ RUNBOOKS = "/docs/runbooks/"
 def remember(settings: Settings, known: Mapping[str, Any], answer: Answer, now: float) -> dict[str, Any]:
     """What is written down for the time when nobody answers; hosts that are no more are forgotten."""
     if answer.error:
-        return {**known, "silent_since": known.get("silent_since") or now}
+        return {**known, "format": FORMAT, "silent_since": known.get("silent_since") or now}
     hosts = {host["name"]: {it["name"] for it in host["components"]} for host in settings.hosts}
-    state: dict[str, Any] = {"answered": now, "silent_since": None, "alerts": answer.alerts}
+    state: dict[str, Any] = {"format": FORMAT, "answered": now, "silent_since": None, "alerts": answer.alerts}
     for kind, found in (("versions", versions(answer)), ("certificates", certificates(settings, answer))):
         state[kind] = {name: dict(known.get(kind, {}).get(name, {})) for name in hosts}
         for host, component, value in found:
@@ -54,7 +54,9 @@ def versions(answer: Answer) -> Iterable[tuple[str, str, str]]:
 def certificates(settings: Settings, answer: Answer) -> Iterable[tuple[str, str, float]]:
     """Host, component and end of the certificate that a server showed."""
     by_job = {job: it["name"] for host in settings.hosts for it in host["components"] for job in it["jobs"]}
-    by_target = {it["certificate"]: it["name"] for host in settings.hosts for it in host["components"]}
+    by_target = {
+        it["certificate"]: it["name"] for host in settings.hosts for it in host["components"] if it["certificate"]
+    }
     for labels, value in answer.series:
         if labels.get("__name__") == "probe_ssl_earliest_cert_expiry":
             # flanneld has none of its own: its host's gate shows it.

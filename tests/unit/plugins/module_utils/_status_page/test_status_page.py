@@ -204,7 +204,7 @@ def test_what_was_written_down_may_be_broken(settings: Settings, serve: Serve) -
     """As after a full disk."""
     settings = replace(settings, prometheus=serve(series(settings), []))
     Path(settings.data).mkdir()
-    for text in ("", "{", "[]"):
+    for text in ("", "{", "[]", '{"versions": 5, "format": 0}'):
         Path(settings.data, "state.json").write_text(text, encoding="utf-8")
         assert "Everything answers" in built(settings).text
 
@@ -445,7 +445,7 @@ def test_a_real_prometheus_is_understood(tmp_path: Path, serve: Serve, name: str
     """What the lab's said: the sentence, hosts that are down, components that are silent elsewhere."""
     said = json.loads((RECORDED / f"{name}.json").read_text(encoding="utf-8"))
     found = [{"metric": labels, "value": [NOW, str(value)]} for labels, value in said["series"]]
-    where = {"data": str(tmp_path), "records": str(tmp_path), "docs": str(tmp_path / "docs")}
+    where: dict[str, Any] = {"data": str(tmp_path), "records": str(tmp_path), "docs": str(tmp_path / "docs")}
     settings = Settings(**said["settings"], **where, prometheus=serve(found, said["alerts"]))
     sentence, down, silent = SAID[name]
     assert sentence in built(settings).text
