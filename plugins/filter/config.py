@@ -70,6 +70,24 @@ def _flag(value: Any) -> str:
     return str(value)
 
 
+def to_ini(document: Mapping[str, Mapping[str, Any]]) -> str:
+    """INI text of sections with plain values, as Grafana reads it; a value with a mark of a comment is quoted."""
+    lines: list[str] = []
+    for section, values in document.items():
+        if not isinstance(values, Mapping):
+            raise AnsibleFilterError(f"`{section}` is {values!r}, and no section with keys")
+        lines += [f"[{section}]", *(f"{key} = {_ini(value, f'{section}.{key}')}" for key, value in values.items()), ""]
+    return "\n".join(lines)
+
+
+def _ini(value: Any, name: str) -> str:
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, (str, int, float)) or "\n" in str(value) or '"""' in str(value):
+        raise AnsibleFilterError(f"`{name}` is {value!r}: give one line of text, a number, true or false")
+    return f'"""{value}"""' if any(mark in str(value) for mark in "#;`\"'") else str(value)
+
+
 def to_toml(document: Mapping[str, Any], prefix: str = "") -> str:
     """TOML text of nested dictionaries with plain values and lists of them: all that containerd needs."""
     plain = {key: value for key, value in document.items() if not isinstance(value, Mapping)}
@@ -190,6 +208,7 @@ class FilterModule:
         return {
             "native_config": native_config,
             "cli_flags": cli_flags,
+            "to_ini": to_ini,
             "to_toml": to_toml,
             "kubeconfig": kubeconfig,
             "htpasswd": htpasswd,

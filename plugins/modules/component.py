@@ -69,7 +69,8 @@ EXAMPLES = r"""
 # What a role says of its component, in vars/main.yml; only the name is required.
 # greeter_component:
 #   name: greeter
-#   packages: [libgreet]           # of the distribution; nothing is asked of the network when they are present
+#   packages: [libgreet]           # of the distribution; nothing is asked of the network when they are present;
+#                                  # greet=1.2.3 is that version, where packages are Debian's
 #   user: greeter                  # a system user, made when absent, that nobody can log in as
 #   user_home: /var/lib/greeter    # /nonexistent by default, as user_shell is /usr/sbin/nologin
 #   binaries:                      # from the artifact store, by checksum
@@ -82,6 +83,7 @@ EXAMPLES = r"""
 #     - {dest: /etc/greeter/ca.crt, pki: ca/outside.crt}            # a path below pki_dir
 #     - {dest: /etc/greeter/server.key, pki: certs/h1/greeter.key}  # keys are secret: the user's, 0600, never shown
 #     - {dest: /etc/greeter/password, content: "{{ greeter_password }}", secret: true}
+#     - {dest: /etc/apt/sources.list.d/greeter.sources, content: "", before_packages: true}  # where packages come from
 #     - {dest: /etc/sysctl.d/greeter.conf, content: "", restarts: systemd-sysctl.service}  # "" restarts nothing
 #   unit: {template: etc/systemd/system/greeter.service.j2, reload: true}  # reload is enough for changed files
 #   first_start: [/usr/local/libexec/greeter-join, --patient]  # starts its unit, once, where it never ran well before;

@@ -89,6 +89,8 @@ def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
     """Do what the plans say. What may fail without a trace comes first: packages and downloads."""
     packages = sorted({package for plan in plans for package in plan.packages})
     if packages:
+        for plan in plans:
+            write_sources(host, plan)
         host.install_packages(packages)
     binaries.fetch_all(host, [change.binary for plan in plans for change in plan.changes if change.binary], store)
     # A file of several components restarts each of them, also when this run ends after the first one wrote it.
@@ -102,6 +104,16 @@ def apply(host: Host, plans: list[Plan], store: dict[str, Any]) -> None:
     start_together(host, new)
     for plan in [plan for plan in plans if not plan.new]:
         replace(host, plan)
+
+
+def write_sources(host: Host, plan: Plan) -> None:
+    """What says where a component's packages come from."""
+    wanted = {file["dest"] for file in plan.spec["files"] if file.get("before_packages")}
+    changes = [change for change in plan.changes if change.path in wanted]
+    if changes:
+        mark(host, plan)
+        for change in changes:
+            put(host, change)
 
 
 def mark(host: Host, plan: Plan) -> None:

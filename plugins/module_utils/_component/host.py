@@ -140,14 +140,12 @@ class Host:
         if not names:
             return []
         if self.has_dpkg():
-            done = self.try_run(
-                ["dpkg-query", "--show", "--showformat", "${db:Status-Status} ${binary:Package}\\n", *names]
-            )
-            present = {
-                line.split(" ", 1)[1].split(":")[0]
-                for line in done.stdout.splitlines()
-                if line.startswith("installed ")
-            }
+            # NAME, or NAME=VERSION where it has to be that one.
+            form = "${db:Status-Status} ${Package} ${Version}\\n"
+            plain = [name.partition("=")[0] for name in names]
+            done = self.try_run(["dpkg-query", "--show", "--showformat", form, *plain])
+            found = [line.split() for line in done.stdout.splitlines() if line.startswith("installed ")]
+            present = {it for _, name, version in found for it in (name, f"{name}={version}")}
         else:
             present = set()
             for name in names:
@@ -165,7 +163,8 @@ class Host:
         try:
             if self.has_dpkg():
                 # The list of packages is only refreshed when the first try fails.
-                argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *names]
+                pinned = ["--allow-downgrades"] if any("=" in name for name in names) else []
+                argv = ["apt-get", "install", "--yes", "--quiet", "--no-install-recommends", *pinned, *names]
                 environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
                 if self.try_run(argv, environment).returncode != 0:
                     self.run(["apt-get", "update", "--quiet"], environment)

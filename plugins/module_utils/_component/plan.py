@@ -93,6 +93,8 @@ class Plan:
         reasons = [change.path for change in self.changes if change.content_differs and change.restarts is None]
         if self.pending is not None:
             reasons.append("an earlier run was interrupted")
+        # Of another version than the one that runs.
+        reasons += [f"package {name}" for name in self.packages if "=" in name and self.active]
         if not self.active:
             reasons.append("not running")
         elif self.complaint:

@@ -12,6 +12,7 @@ from typing import Any
 from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, Settings, endpoint
 from .monitoring import sources, targets
+from .shown import shown
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -39,12 +40,14 @@ COMPONENTS = (
     ("monitored", GROUPS),
     ("monitoring", ("outside",)),
     ("backup", ("outside",)),
+    ("grafana", ("outside",)),
+    ("status_page", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "backup")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "backup", "grafana", "status_page")
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
 # Data of services that cannot be made again, which a backup has: the variable with its folder, that one's default, and
@@ -107,6 +110,7 @@ class Derived:
     outside_services: list[str]
     ci_jobs: list[dict[str, Any]]
     monitoring: dict[str, Any]
+    shown: list[dict[str, Any]]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -147,6 +151,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             outside_services=list(settings.outside_services),
             ci_jobs=ci_jobs(inventory),
             monitoring=_monitoring(inventory),
+            shown=_shown(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -217,6 +222,14 @@ def _monitoring(inventory: Inventory) -> dict[str, Any]:
     hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
     peers = [inventory.hosts[name].address for name in inventory.groups["outside"]]
     return {"peers": peers, "targets": targets(hosts)}
+
+
+def _shown(inventory: Inventory) -> list[dict[str, Any]]:
+    """What the status page lists; nothing where there is none."""
+    if "status_page" not in inventory.settings.outside_services:
+        return []
+    hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
+    return shown(hosts, inventory.groups)
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

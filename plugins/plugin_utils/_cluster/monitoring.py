@@ -70,6 +70,8 @@ PROBES = (
     Probe("artifact_store", "artifact-store", "outside", "https://{}/health", 8444, "artifact_store_port"),
     Probe("registry", "registry-front", "outside", "https://{}/health", 5000, "registry_port"),
     Probe("git", "git", "ssh", "{}", 2222, "git_port"),
+    Probe("grafana", "grafana", "outside", "https://{}/api/health", 3000, "grafana_port"),
+    Probe("status_page", "status-page", "outside", "https://{}/health", 8443, "status_page_port"),
     # Certificates of what no probe above looks at; seldom, for etcd logs each one as a client without a certificate.
     *(
         Probe(role, "certificate", f"certificate_{ca}", "{}", port, variable, "2m", "10s")
@@ -119,6 +121,13 @@ def _probes(host: Host, roles: list[str]) -> Iterator[dict[str, Any]]:
         if it.interval:
             entry["labels"].update(__scrape_interval__=it.interval, __scrape_timeout__=it.timeout)
         yield entry
+
+
+def certificate(host: Host, role: str) -> str:
+    """What is looked at for a role's certificate alone, empty where another probe sees it or there is none."""
+    return next(
+        (f"{host.address}:{_port(host, it)}" for it in PROBES if (it.role, it.name) == (role, "certificate")), ""
+    )
 
 
 def _entry(host: Host, job: str, target: str, **labels: str) -> dict[str, Any]:

@@ -28,6 +28,11 @@ KEY_KINDS = (
     *("sk-ssh-ed25519@openssh.com", "sk-ecdsa-sha2-nistp256@openssh.com"),
 )
 KEY_BYTES = 32
+PAGE = re.compile(r"https?://[^\s/\"'<>]+[^\s\"'<>]*")
+GRAFANA = ("repository_key", "admin_password")
+ARMORED = re.compile(r"-----BEGIN PGP PUBLIC KEY BLOCK-----\n[\x20-\x7e\n]+\n-----END PGP PUBLIC KEY BLOCK-----")
+RELEASE = re.compile(r"\d+\.\d+\.\d+([~+-][\w.~+-]+)?")
+NEEDS = {"ci": "git", "grafana": "monitoring", "status_page": "monitoring"}
 URL = re.compile(r"(ssh|https)://[^\s]+")
 JOB = re.compile(r"[a-z]([a-z0-9-]{0,23}[a-z0-9])?")
 PASSWORD = (12, 72)  # Bytes; bcrypt looks at no more.
@@ -40,8 +45,9 @@ TARGET = re.compile(r"/.+|(s3|b2|azure|gs|swift|rclone):.+|sftp:[^\s:]+:.+|rest:
 def services(cluster: Inventory) -> Iterator[Error]:
     """What a service needs is there."""
     chosen = cluster.settings.outside_services
-    if "ci" in chosen and "git" not in chosen:
-        yield Error("ci needs git", "add git", "cluster_outside_services")
+    for service, needed in NEEDS.items():
+        if service in chosen and needed not in chosen:
+            yield Error(f"{service} needs {needed}", f"add {needed}", "cluster_outside_services")
 
 
 def registry_users(host: Host, cluster: Inventory) -> Iterator[Error]:
@@ -213,6 +219,37 @@ def backup_keep(host: Host, cluster: Inventory) -> Iterator[Error]:
             yield Error(f"{count} backups cannot be kept", "set it to 0 or more", name)
     if not any(counts):
         yield Error("no backup would be kept", f"set it, or one of {', '.join(names[1:])}, to 1 or more", names[0])
+
+
+def status_page(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Links that a browser follows."""
+    variable = "status_page_links"
+    given = of_outside(host, cluster, variable, [])
+    yield from unused(cluster, "status_page", variable, given)
+    for link in given:
+        if not PAGE.fullmatch(link["url"]):
+            yield Error(f"{link['name']} leads to {link['url']!r}", "write it as https://HOST/", variable)
+    yield from twice(variable, "link", [link["name"] for link in given])
+
+
+def grafana(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """What an installation from somebody else's repository needs; no error shows the password."""
+    given = {name: of_outside(host, cluster, f"grafana_{name}", "") for name in GRAFANA}
+    for name, value in given.items():
+        yield from unused(cluster, "grafana", f"grafana_{name}", value)
+    if "grafana" not in cluster.settings.outside_services or not cluster.within(host.name, "outside"):
+        return
+    if not ARMORED.fullmatch(given["repository_key"].strip()):
+        problem = "it is no OpenPGP public key" if given["repository_key"] else "packages are not taken without it"
+        fix = "set it to what grafana_repository_url has as gpg.key, by which packages are verified"
+        yield Error(problem, fix, "grafana_repository_key")
+    if not PASSWORD[0] <= len(given["admin_password"].encode()) <= PASSWORD[1] or "\n" in given["admin_password"]:
+        fix = f"set it, {PASSWORD[0]} to {PASSWORD[1]} bytes in one line, in a vault"
+        yield Error("it would be easily guessed, or is no password", fix, "grafana_admin_password")
+    if not PAGE.fullmatch(url := host.value("grafana_repository_url", "https://apt.grafana.com")):
+        yield Error(f"{url!r} is no repository", "write it as https://apt.grafana.com", "grafana_repository_url")
+    if not RELEASE.fullmatch(version := host.value("grafana_version", "12.3.0")):
+        yield Error(f"{version!r} is no version of the package", "write it as 12.3.0", "grafana_version")
 
 
 def of_outside(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:

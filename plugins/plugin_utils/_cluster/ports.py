@@ -50,6 +50,8 @@ PORTS = (
     Port("registry", 5000, "nginx", ANY, "registry_port"),
     Port("registry", 5002, "registry", LOCAL),
     Port("git", 2222, "sshd", ANY, "git_port"),
+    Port("grafana", 3000, "grafana", ANY, "grafana_port"),
+    Port("status_page", 8443, "nginx", ANY, "status_page_port"),
     Port("monitored", 9443, "haproxy", ANY, "monitored_port"),
     Port("monitored", 9100, "prometheus-node-exporter", LOCAL),
     Port("monitoring", 9090, "prometheus"),

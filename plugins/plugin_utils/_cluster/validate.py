@@ -45,6 +45,8 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     alerting.scrapes,
     alerting.receivers,
     alerting.routes,
+    outside.status_page,
+    outside.grafana,
     outside.backup_passwords,
     outside.backup_targets,
     outside.backup_keep,

@@ -15,7 +15,7 @@ from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible.template import trust_as_template
 
 COLLECTION_ROLES = Path(__file__).resolve().parents[3] / "roles"
-FILE_KEYS = {"dest", "template", "content", "pki", "owner", "group", "mode", "restarts", "secret"}
+FILE_KEYS = {"dest", "template", "content", "pki", "owner", "group", "mode", "restarts", "secret", "before_packages"}
 COMPONENT_KEYS = {
     "name",
     "packages",
@@ -176,6 +176,7 @@ class Renderer:
             "group": file.get("group", owner),
             "mode": file.get("mode", "0600" if secret else "0644"),
             "restarts": file.get("restarts"),
+            **({"before_packages": True} if file.get("before_packages") else {}),
         }
 
     def _pki(self, name: str) -> str:

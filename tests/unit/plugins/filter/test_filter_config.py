@@ -24,6 +24,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.filter.config import (
     kubeconfig,
     native_config,
     sealed,
+    to_ini,
     to_toml,
 )
 from hypothesis import given
@@ -128,6 +129,26 @@ def test_flags() -> None:
         *("--list=true,1", "--none=", "--profiling=false", "--v=2"),
     ]
     assert cli_flags({}) == []
+
+
+# ---- to_ini
+def test_ini_is_read_as_it_was_meant() -> None:
+    """Sections in order; booleans as Grafana writes them; what would begin a comment is quoted."""
+    document: dict[str, dict[str, Any]] = {
+        "server": {"http_port": 3000, "protocol": "https"},
+        "auth.ldap": {"enabled": True},
+        "smtp": {"p": "a;b"},
+    }
+    assert to_ini(document) == (
+        '[server]\nhttp_port = 3000\nprotocol = https\n\n[auth.ldap]\nenabled = true\n\n[smtp]\np = """a;b"""\n'
+    )
+
+
+@pytest.mark.parametrize("document", [{"a": 1}, {"a": {"b": [1]}}, {"a": {"b": None}}, {"a": {"b": "x\ny"}}])
+def test_ini_cannot_say_everything(document: dict[str, Any]) -> None:
+    """Lists, nothing, and several lines."""
+    with pytest.raises(AnsibleFilterError, match="`a"):
+        to_ini(document)
 
 
 # ---- to_toml

@@ -9,6 +9,7 @@ import json
 import os
 import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,35 @@ def test_first_start_says_each_step(world: World) -> None:
     ]
     assert world.path(PROGRAM).stat().st_mode & 0o777 == 0o755
     assert world.path("/var/lib/toy").stat().st_mode & 0o777 == 0o700
+
+
+def test_where_packages_come_from_is_written_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before they are installed; another version is installed and started."""
+    sources = {**file("/etc/apt/sources.list.d/toy.sources", "deb", restarts=""), "before_packages": True}
+    seen: list[str | None] = []
+
+    def install(names: Sequence[str]) -> None:
+        seen.append(world.text(sources["dest"]))
+        World.install_packages(world, names)
+
+    monkeypatch.setattr(world, "install_packages", install)
+    world.apply(toy(world, "hello", sources, packages=["toy=1"]))
+    assert seen == ["deb"]
+    changes(world)
+    spec = toy(world, "hello", {**sources, "bytes": b"other"}, packages=["toy=2"])
+    result = world.apply(spec)
+    assert seen == ["deb", "other"]
+    assert actions(result) == [
+        "install package toy=2",
+        f"change {sources['dest']}",
+        "restart toy.service (package toy=2)",
+    ]
+    assert [call for call in changes(world) if call.startswith("systemctl st")] == [
+        "systemctl stop toy.service",
+        "systemctl start --no-block toy.service",
+    ]
+    world.assert_converged(spec)
+    assert world.apply(spec)["changed"] is False
 
 
 def test_first_start_is_together(world: World) -> None:

@@ -109,12 +109,15 @@ def test_dpkg_knows_what_is_missing(root: Path) -> None:
     """A removed package is missing although dpkg knows its name; one call for all."""
     (root / "var/lib/dpkg").mkdir(parents=True)
     (root / "var/lib/dpkg/status").touch()
-    out = "installed nginx\nconfig-files haproxy\ninstalled libc6:amd64\n"
+    out = "installed nginx 1.22.1-9\nconfig-files haproxy 2.6\ninstalled libc6 2.36\n"
     host = Scripted(root, {"dpkg-query": (1, out)})
     assert host.missing_packages(["nginx", "haproxy", "libc6", "conntrack"]) == ["haproxy", "conntrack"]
     assert len(host.ran) == 1
     assert host.missing_packages([]) == []
     assert len(host.ran) == 1
+    # One version of it, and another.
+    assert host.missing_packages(["nginx=1.22.1-9", "libc6=2.37", "tar=1"]) == ["libc6=2.37", "tar=1"]
+    assert host.ran[-1].endswith(" nginx libc6 tar")
 
 
 def test_apt_refreshes_its_list_only_when_it_has_to(root: Path) -> None:
@@ -124,6 +127,9 @@ def test_apt_refreshes_its_list_only_when_it_has_to(root: Path) -> None:
     host = Scripted(root, {})
     host.install_packages(["conntrack"])
     assert [line.split()[1] for line in host.ran] == ["install"]
+    assert "downgrade" not in host.ran[0]
+    host.install_packages(["toy=1.2"])
+    assert host.ran[-1].endswith("--allow-downgrades toy=1.2")
     host = Scripted(root, {"apt-get install": (100, "E: Unable to locate package conntrack")})
     with pytest.raises(ComponentError, match="failed with exit code 100: E: Unable to locate package conntrack"):
         host.install_packages(["conntrack"])

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import configparser
 import json
 import re
 import shlex
@@ -63,6 +64,12 @@ BACKUP = {
     "backup_targets": ["/mnt/usb/backups", "s3:https://s3.example.org/backups"],
     "backup_environment": {"AWS_SECRET_ACCESS_KEY": "what s3 asks for"},
 }
+GRAFANA = {
+    "grafana_repository_key": "-----BEGIN PGP PUBLIC KEY BLOCK-----\n\nxsFN\n-----END PGP PUBLIC KEY BLOCK-----\n",
+    "grafana_admin_password": "correct-horse-battery",
+    "grafana_config": {"auth.ldap": {"enabled": True, "config_file": "/srv/ldap.toml"}, "smtp": {"password": 'a;b"c'}},
+    "status_page_links": [{"name": "forge", "url": "https://forge.example.org/"}],
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -71,7 +78,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/o1": (DEBIAN, {}),
     "external-etcd-vip/e1": (DEBIAN, {}),
     "external-etcd-vip/m1": (DEBIAN, {}),
-    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI | MONITORING | BACKUP),
+    "external-etcd-vip/o2": (DEBIAN, GIT_AND_CI | MONITORING | BACKUP | GRAFANA),
     "external-etcd-vip/m1 Ubuntu": (UBUNTU, {}),
     "external-etcd-vip/m1 RHEL": (RHEL, {}),
     "ha/o1 RHEL": (RHEL, {}),
@@ -84,6 +91,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
 PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "util-linux"}
 PACKAGES |= {"prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"}
+PACKAGES |= {"grafana=12.3.0", "python3-jinja2", "python3-markdown"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
 OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
 # A process of its own: Ansible finds collections by a hook that has to be there before the first import.
@@ -158,7 +166,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
                 "inventory_hostname": host,
                 "cluster_derived": derived,
                 "cluster_host": {"architecture": "amd64", **facts},
-                "cluster_artifacts": {"images": images},
+                "cluster_artifacts": {"images": images, "files": {"amd64": artifacts}},
                 **variables,
             },
         }
@@ -214,8 +222,10 @@ def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
             assert json.loads(text), dest
         elif kind == ".toml":
             assert tomllib.loads(text), dest
-        # Templates of containerd's and Prometheus's own.
-        if kind not in (".tmpl", ".rules"):
+        elif kind == ".ini":
+            configparser.ConfigParser(interpolation=None).read_string(text)
+        # Templates of containerd's, Prometheus's and the status page's own; Grafana's legends.
+        if kind not in (".tmpl", ".rules", ".md") and "/dashboards/" not in dest:
             assert not re.search(r"\{\{|\{%|\bUndefined\b", text), dest
         assert text.endswith("\n") or text.startswith("<"), f"{dest} does not end with a line end"
     assert kinds[".service"] >= 1
@@ -605,3 +615,59 @@ def test_prometheus_and_alertmanager_take_their_configuration(
         argv = [tool(program), *arguments]
         done = subprocess.run(argv, cwd=folder, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
+    """Its program with templates, the documentation, every host, and of root's folder three files alone."""
+    place = "external-etcd-vip/o2"
+    files = {file["dest"]: text for _, file, text in files_of(rendered[place])}
+    library = "/usr/local/lib/selfhosted-kubernetes/status_page/"
+    sources = CHECKOUT / "plugins/module_utils/_status_page"
+    shipped = {path.removeprefix(library) for path in files if path.startswith(library)}
+    assert shipped == {path.name for path in sources.iterdir() if path.is_file()}
+    docs = "/usr/local/share/selfhosted-kubernetes/docs/"
+    pages = {path.removeprefix(docs) for path in files if path.startswith(docs)}
+    assert pages == {str(path.relative_to(CHECKOUT / "docs")) for path in (CHECKOUT / "docs").rglob("*.md")}
+    settings = document(rendered, place, "/etc/status-page/settings.json")
+    assert [host["name"] for host in settings["hosts"]] == ["e1", "m1", "o1", "o2"]
+    assert settings["versions"]["flanneld"].startswith("0.")
+    assert settings["links"] == GRAFANA["status_page_links"]
+    for host in ("e1", "m1", "o2"):
+        components = {item["name"] for item in rendered[f"external-etcd-vip/{host}"]["components"]}
+        (listed,) = ({it["name"] for it in shown["components"]} for shown in settings["hosts"] if shown["name"] == host)
+        assert listed <= components, host
+    unit = files["/etc/systemd/system/status-page-build.service"]
+    assert "TemporaryFileSystem=/var/lib/backup:ro\n" in unit
+    assert re.findall(r"^BindReadOnlyPaths=(.*)$", unit, re.MULTILINE) == [
+        "-/var/lib/backup/runs.jsonl -/var/lib/backup/drills.jsonl -/var/lib/backup/rebuilds.jsonl"
+    ]
+
+
+def test_grafana_is_provisioned(rendered: Rendered) -> None:
+    """One version of a package that is verified, data sources of all outside hosts, and all dashboards."""
+    place = "external-etcd-vip/o2"
+    (component,) = (it for it in rendered[place]["components"] if it["name"] == "grafana-server")
+    assert component["packages"] == ["grafana=12.3.0"]
+    first = {file["dest"] for file in component["files"] if file.get("before_packages")}
+    assert first == {"/etc/apt/sources.list.d/grafana.sources", "/etc/apt/preferences.d/grafana"}
+    files = {file["dest"]: text for _, file, text in files_of(rendered[place])}
+    assert files["/etc/apt/sources.list.d/grafana.sources"].endswith(
+        "Signed-By:\n -----BEGIN PGP PUBLIC KEY BLOCK-----\n .\n xsFN\n -----END PGP PUBLIC KEY BLOCK-----\n"
+    )
+    folder = "/etc/monitoring/grafana"
+    sources = document(rendered, place, f"{folder}/provisioning/datasources/kubernetes.yaml")["datasources"]
+    assert [(it["name"], it["url"], it["isDefault"]) for it in sources] == [
+        ("Prometheus on o1", "https://192.0.2.3:9090", False),
+        ("Prometheus on o2", "https://192.0.2.4:9090", True),
+    ]
+    named = {text[len("$__file{") : -1] for it in sources for text in it["secureJsonData"].values()}
+    assert named == {"/etc/kubernetes/pki/outside-ca.crt", f"{folder}/client.crt", f"{folder}/client.key"}
+    (provider,) = document(rendered, place, f"{folder}/provisioning/dashboards/kubernetes.yaml")["providers"]
+    boards = {Path(path).name for path in files if path.startswith(f"{provider['options']['path']}/")}
+    assert boards == {path.name for path in (CHECKOUT / "roles/grafana/files/dashboards").iterdir()}
+    settings = configparser.ConfigParser(interpolation=None)
+    settings.read_string(files[f"{folder}/grafana.ini"])
+    assert settings["security"]["admin_password"] == "$__file{/etc/monitoring/grafana/admin-password}"
+    assert settings["smtp"]["password"] == '"""a;b"c"""'
+    assert settings["auth.ldap"]["enabled"] == "true"
+    assert {f"{folder}/grafana.ini", f"{folder}/admin-password"} <= rendered[place]["secrets"].keys()
