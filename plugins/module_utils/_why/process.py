@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from .model import Cause, Document, Facts, Rule, apply, full, name, namespace, ref, span
+from .model import Cause, Document, Facts, Rule, apply, full, name, namespace, ref, span, told
 
 REASONS = ("CrashLoopBackOff", "RunContainerError", "PostStartHookError")
 # A program that ended so often and so lately is not well, even while it happens to run.
@@ -56,9 +56,9 @@ START = [
     ),
     Rule(
         "WorkingDirectory",
-        r"chdir to cwd \(\"(?P<path>[^\"]+)\"\)",
+        r"chdir to cwd \(\"(?P<path>[^\"]+)\"\)|container init: mkdir (?P<other>\S+): not a directory",
         "{pod}",
-        "container {container} cannot start: it may not enter its working directory {path}",
+        "container {container} cannot start: it cannot enter its working directory {path}{other}",
         "correct workingDir, or the folder's permissions in the image",
     ),
     Rule(
@@ -78,6 +78,14 @@ START = [
 ]
 # Of the program's own last lines, newest first; they say more than exit code 1.
 LINES = [
+    # The runtime's own: it is in the container by then.
+    Rule(
+        "WrongPlatform",
+        r"^exec \S+: exec format error",
+        "image/{image}",
+        "its program was made for another processor (or is a script without #!)",
+        START[1].todo,
+    ),
     Rule(
         "ReadOnlyFileSystem",
         r"(?i)read-only file ?system",
@@ -110,7 +118,7 @@ LINES = [
     ),
     Rule(
         "DependencyDown",
-        r"(?i)connection refused|ECONNREFUSED",
+        r"(?i)connection refused|ECONNREFUSED|(?:failed to|couldn't|could not) connect",
         "{pod}",
         "what it connects to does not answer",
         "kubectl why service/NAME for the service that its log names",
@@ -139,10 +147,12 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
     ended = ended_of(status)
     who = container["name"]
     known = {"pod": full(pod), "container": who, "image": container["image"]}
-    if waiting.get("reason") == "PostStartHookError":
+    hook = _hook(facts, pod, who)
+    if waiting.get("reason") == "PostStartHookError" or (hook and ended and ended.get("exitCode") in (137, 143)):
         verdict = f"container {who} is killed after its start: its postStart hook fails"
         todo = f"kubectl logs -p {name(pod)} -n {namespace(pod)} -c {who}; try the hook's command by hand"
-        yield Cause("PostStartHook", full(pod), verdict, todo, (str(waiting.get("message") or ""),), container=who)
+        lines = tuple(hook or [str(waiting.get("message") or "")])
+        yield Cause("PostStartHook", full(pod), verdict, todo, lines, container=who)
         return
     message = str(waiting.get("message") or "") if waiting.get("reason") == "RunContainerError" else ""
     if not message and ended and ended.get("reason") in ("StartError", "ContainerCannotRun"):
@@ -153,6 +163,14 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
             yield found.seen(f"the runtime: {message}", *_restarts(status))
     elif ended:
         yield _ended(facts, pod, container, status, ended)
+
+
+def _hook(facts: Facts, pod: Document, who: str) -> list[str]:
+    """What was said last of a container's postStart hook; while it is not tried again, nothing else tells."""
+    said = facts.about(pod, "FailedPostStartHook")
+    return [
+        told(facts, it) for it in said if it["involvedObject"].get("fieldPath") in (f"spec.containers{{{who}}}", None)
+    ][:1]
 
 
 def ended_of(status: Document) -> dict[str, Any] | None:
@@ -181,14 +199,15 @@ def _ended(facts: Facts, pod: Document, container: Document, status: Document, e
     evidence = [f"container {who} ended with exit code {how} {span(facts.age(ended.get('finishedAt')))} ago"]
     evidence += [str(ended["message"])] if ended.get("message") else []
     evidence += [f"log: {line}" for line in lines[-5:]]
+    about = full(pod)
     name_of, verdict, todo = _by_code(pod, container, ended, code)
     if name_of == "ExitCode":
-        text = next((line for line in reversed(lines) if apply(LINES, line, pod="")), "")
-        found = apply(LINES, text, pod=full(pod)) if text else None
+        known = {"pod": full(pod), "image": container["image"]}
+        found = next((said for line in reversed(lines) if (said := apply(LINES, line, **known))), None)
         if found:
-            name_of, todo = found.code, found.todo
+            name_of, todo, about = found.code, found.todo, found.object
             verdict = f"container {who} ends with exit code {code}: by its last lines {found.verdict}"
-    return Cause(name_of, full(pod), verdict, todo, (*evidence, *_restarts(status)), container=who)
+    return Cause(name_of, about, verdict, todo, (*evidence, *_restarts(status)), container=who)
 
 
 def _by_code(pod: Document, container: Document, ended: dict[str, Any], code: int) -> tuple[str, str, str]:

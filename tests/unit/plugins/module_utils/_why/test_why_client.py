@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -251,6 +254,69 @@ def test_ambiguous(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
         server.answers[f"/{part}"] = (200, item)
     assert cli.main(["web"]) == 2
     assert capsys.readouterr().err == "kubectl why: web can be deployment/web, service/web: say which\n"
+
+
+@pytest.mark.usefixtures("kubectl")
+def test_hosts_are_asked_where_no_api_server_answers(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command that the control node's copy knows, of this cluster alone; what it says where it has no answer."""
+    server.answers = {"/api/v1/namespaces/shop/pods/web": (500, {"message": "etcdserver: request timed out"})}
+    program = tmp_path / "playbook"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, os, pathlib, sys\nasked = json.loads(sys.argv[-1])\n"
+        "if asked['pod'] == 'shop/web':\n"
+        "    said = {'state': 'unreachable', 'lines': ['asked ' + asked['pod'], os.environ['ANSIBLE_CONFIG']]}\n"
+        "    pathlib.Path(asked['why_answer']).write_text(json.dumps(said))\n"
+        "else:\n    sys.exit('no such inventory')\n"
+    )
+    program.chmod(0o755)
+    site = {"server": f"http://127.0.0.1:{server.server_address[1]}", "config": "a.cfg", "command": [str(program)]}
+    assert cli.main(["web"], site) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "asked shop/web\na.cfg\n"
+    assert "answered 500: etcdserver: request timed out; asking the cluster's hosts by ssh" in shown.err
+    assert cli.main(["web", "-o", "json"], site) == 2
+    assert json.loads(capsys.readouterr().out)["state"] == "unreachable"
+    server.answers["/api/v1/namespaces/shop/pods/other"] = (500, {"message": "x"})
+    assert cli.main(["other"], site) == 2
+    assert "no such inventory" in capsys.readouterr().err
+    server.answers["/api/v1/pods"] = (500, {"message": "x"})
+    # Another cluster's hosts would know nothing of it; nor is there a playbook for everything.
+    for arguments, other in ((["web"], {**site, "server": "https://other"}), (["web"], None), ([], site)):
+        assert cli.main(arguments, other) == 2
+        shown = capsys.readouterr()
+        assert "on the control node: ansible-playbook -i inventory selfhosted.kubernetes." in shown.err
+        assert "by ssh" not in shown.err
+
+
+def test_who_hangs_up(tmp_path: Path) -> None:
+    """A server that closes each connection is unreachable, and ends no program by a signal; nor does a reader."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        answer = json.dumps(config(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{answer}'\n")
+        (tmp_path / "kubectl").chmod(0o755)
+        folder = Path(cli.__file__).parents[1]
+        code = f"import sys; sys.path.insert(0, {str(folder)!r}); from _why import cli; cli.run()"
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        ask = [sys.executable, "-c", code]
+        for _attempt in range(3):
+            done = subprocess.run([*ask, "web"], env=environment, capture_output=True, text=True, check=False)
+            assert (done.returncode, "does not answer" in done.stderr) == (2, True), done.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*ask, "web", "-o", "json"], env=environment, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_runs_from_a_wheel_of_the_same_source() -> None:

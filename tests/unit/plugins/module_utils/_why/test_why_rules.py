@@ -16,14 +16,17 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import (
     answer,
     creation,
+    image,
     node,
     on_node,
+    pods,
     process,
     resources,
     status,
     terminating,
     text,
     volumes,
+    where,
     workload,
 )
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.client import NotFoundError, UnreachableError
@@ -251,7 +254,8 @@ def test_namespace_that_hangs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "amount"), [("250m", 0.25), ("64Mi", 2.0**26), ("1e3", 1000.0), ("2", 2.0), ("1.5Gi", 1.5 * 2**30)]
+    ("written", "amount"),
+    [("250m", 0.25), ("64Mi", 2.0**26), ("1e3", 1000.0), ("24Ki", 24576.0), ("1.5Gi", 1.5 * 2**30)],
 )
 def test_quantities(written: str, amount: float) -> None:
     """As Kubernetes writes them."""
@@ -385,3 +389,89 @@ def test_module_for_a_node(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that cannot be one is an error."""
     assert run(why_node, {"target": "a/b/c/d"}, capsys)["msg"].startswith("a/b/c/d: say NAMESPACE/POD")
     assert run(why_node, {"target": "no-such-namespace/web"}, capsys)["pods"] == []
+
+
+def test_what_a_site_run_changed() -> None:
+    """It is noted on the node; newest first, among all else that changed."""
+    on = a_node("w1")
+    on["metadata"]["annotations"] = {"selfhosted.kubernetes/site-run": "2026-11-25T21:50:00Z kubelet, containerd"}
+    on["status"]["conditions"][0]["lastTransitionTime"] = EARLIER
+    facts = Facts(NOW)
+    facts.add("Node", on)
+    (item,) = facts.all("Node")
+    assert where.changes(facts, item, None) == [
+        "10 min ago: a site run changed kubelet, containerd on node w1",
+        "60 min ago: node w1 became ready",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "about"),
+    [
+        ('Usage of EmptyDir volume "data" exceeds the limit "1Mi". ', "StorageLimit", "pod/shop/web-1"),
+        (
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+            "StorageLimit",
+            "pod/shop/web-1",
+        ),
+        ("The node was low on resource: memory. Threshold quantity: 100Mi", "Evicted", "node/w1"),
+    ],
+)
+def test_evictions(message: str, code: str, about: str) -> None:
+    """A pod that wrote too much is to blame itself, its node for everything else."""
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, phase="Failed", reason="Evicted", message=message)}
+    (found,) = pods.judge(Facts(NOW), pod)
+    assert (found.code, found.object) == (code, about)
+
+
+def test_a_memory_limit_that_no_sandbox_fits() -> None:
+    """It is the pod's own, not the node's fault."""
+    facts = Facts(NOW)
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False)}
+    about = {"kind": "Pod", "namespace": "shop", "name": "web-1"}
+    text = "Failed to create pod sandbox: runc create failed: container init was OOM-killed (memory limit too low?)"
+    event = {"reason": "FailedCreatePodSandBox", "message": text, "lastTimestamp": EARLIER, "involvedObject": about}
+    facts.add_events([event])
+    (found,) = pods.judge(facts, pod)
+    assert (found.code, found.object) == ("MemoryLimitTooSmall", "pod/shop/web-1")
+
+
+def test_a_hook_that_fails_again_and_again() -> None:
+    """While it backs off, the container's state says only that it was killed."""
+    facts = Facts(NOW)
+    ended = {"terminated": {"exitCode": 137, "reason": "Error", "containerID": "containerd://1"}}
+    state = {"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 2}
+    statuses = [{**state, "containerID": "containerd://1"}]
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, containerStatuses=statuses)}
+    assert [it.code for it in pods.judge(facts, pod)] == ["Killed"]
+    about = {"kind": "Pod", "namespace": "shop", "name": "web-1", "fieldPath": "spec.containers{web}"}
+    text = "PostStartHook failed: command '/warm-up' exited with 1"
+    facts.add_events(
+        [{"reason": "FailedPostStartHook", "message": text, "lastTimestamp": EARLIER, "involvedObject": about}]
+    )
+    (found,) = pods.judge(facts, pod)
+    assert found.code == "PostStartHook"
+    assert text in found.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "image_name", "about", "words"),
+    [
+        ("registry.example", "registry.example/web:1", "registry/registry.example", "registry registry.example cannot"),
+        (
+            "192.0.2.9:5000",
+            "registry.example/web:1",
+            "registry/192.0.2.9:5000",
+            "has the images of registry.example here",
+        ),
+        ("registry-1.docker.io", "web:1", "registry/docker.io", "registry docker.io cannot be reached"),
+    ],
+)
+def test_whom_a_node_asks_for_images(host: str, image_name: str, about: str, words: str) -> None:
+    """The registry that did not answer is to blame, which need not be the one in the image's name."""
+    text = f'failed to do request: Head "https://{host}/v2/x": dial tcp 192.0.2.9:5000: connect: connection refused'
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False)}
+    status_of = {"state": {"waiting": {"reason": "ErrImagePull", "message": text}}}
+    (found,) = image.judge(Facts(NOW), pod, {"name": "web", "image": image_name}, status_of)
+    assert (found.code, found.object) == ("RegistryUnreachable", about)
+    assert words in found.verdict

@@ -210,7 +210,7 @@ def test_each_encryption_key_has_a_name_of_its_own(rendered: Rendered, place: st
 
 @pytest.mark.parametrize("place", PLACES)
 def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
-    """YAML, JSON and TOML by what their names say; nothing is left of a template."""
+    """YAML, JSON, TOML and Python by what their names say; nothing is left of a template."""
     kinds: dict[str, int] = defaultdict(int)
     for _, file, text in files_of(rendered[place]):
         dest = file["dest"]
@@ -224,8 +224,10 @@ def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
             assert tomllib.loads(text), dest
         elif kind == ".ini":
             configparser.ConfigParser(interpolation=None).read_string(text)
-        # Templates of containerd's, Prometheus's and the status page's own; Grafana's legends.
-        if kind not in (".tmpl", ".rules", ".md") and "/dashboards/" not in dest:
+        elif kind == ".py":
+            compile(text, dest, "exec")
+        # Templates of containerd's, Prometheus's and the status page's own; Grafana's legends; Python's f-strings.
+        if kind not in (".tmpl", ".rules", ".md", ".py") and "/dashboards/" not in dest:
             assert not re.search(r"\{\{|\{%|\bUndefined\b", text), dest
         assert text.endswith("\n") or text.startswith("<"), f"{dest} does not end with a line end"
     assert kinds[".service"] >= 1
