@@ -11,7 +11,7 @@ from typing import Any
 
 from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, Settings, endpoint
-from .monitoring import sources, targets
+from .monitoring import LOGGING_PORT, sources, targets
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -38,15 +38,20 @@ COMPONENTS = (
     ("ci", ("outside",)),
     ("monitored", GROUPS),
     ("monitoring", ("outside",)),
+    ("logging", ("outside",)),
+    ("journal_upload", GROUPS),
+    ("vlagent", NODES),
     ("backup", ("outside",)),
 )
 # What runs pods: during an upgrade it comes when all control planes are done. Addons are for the new API.
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "backup")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "logging", "backup")
+# What other hosts have for one of these.
+PART_OF = {"monitored": "monitoring", "journal_upload": "logging", "vlagent": "logging"}
 # On outside hosts these come once binaries can be fetched from the artifact store.
-LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
+LATE = ("registry", "loadbalancer", "admin", "journal_upload", *OUTSIDE_SERVICES)
 # Data of services that cannot be made again, which a backup has: the variable with its folder, that one's default, and
 # what of the folder. Prometheus replaces its files while it runs, so of monitoring there are the silences alone.
 DATA = {
@@ -107,6 +112,7 @@ class Derived:
     outside_services: list[str]
     ci_jobs: list[dict[str, Any]]
     monitoring: dict[str, Any]
+    logging: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -147,6 +153,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             outside_services=list(settings.outside_services),
             ci_jobs=ci_jobs(inventory),
             monitoring=_monitoring(inventory),
+            logging=_logging(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -188,9 +195,8 @@ def _wanted(role: str, settings: Settings) -> bool:
     """Whether the cluster has an optional component."""
     if role == "keepalived":
         return bool(settings.vip)
-    if role == "monitored":
-        return "monitoring" in settings.outside_services
-    return role not in OUTSIDE_SERVICES or role in settings.outside_services
+    service = PART_OF.get(role, role)
+    return service not in OUTSIDE_SERVICES or service in settings.outside_services
 
 
 def api_endpoint(inventory: Inventory) -> tuple[str, int]:
@@ -217,6 +223,14 @@ def _monitoring(inventory: Inventory) -> dict[str, Any]:
     hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
     peers = [inventory.hosts[name].address for name in inventory.groups["outside"]]
     return {"peers": peers, "targets": targets(hosts)}
+
+
+def _logging(inventory: Inventory) -> dict[str, Any]:
+    """Where logs go, to all of these; empty where they stay."""
+    if "logging" not in inventory.settings.outside_services:
+        return {}
+    hosts = (inventory.hosts[name] for name in inventory.groups["outside"])
+    return {"stores": [Member(it.name, f"{it.address}:{it.value('logging_port', LOGGING_PORT)}") for it in hosts]}
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .model import Host
 
 GATE_PORT = 9443
+LOGGING_PORT = 9428
 BLACKBOX = "127.0.0.1:9115"
 
 
@@ -59,6 +60,7 @@ SOURCES = (
     Source("overlay", "flanneld", 10263, "/healthz"),
     Source("registry", "registry", 5002),
     Source("monitoring", "kube-state-metrics", 8381),
+    Source("vlagent", "vlagent", 9429),
 )
 DIRECT = (
     Direct("kube_apiserver", "kube-apiserver", 6443),
@@ -70,6 +72,7 @@ DIRECT = (
 OUTSIDE = (
     Direct("monitoring", "prometheus", 9090),
     Direct("monitoring", "alertmanager", 9093),
+    Direct("logging", "victoria-logs", LOGGING_PORT, "logging_port"),
 )
 PROBES = (
     # Whoever has to get up is told within a minute.
@@ -78,6 +81,7 @@ PROBES = (
     Probe("artifact_store", "artifact-store", "outside", "https://{}/health", 8444, "artifact_store_port"),
     Probe("registry", "registry-front", "outside", "https://{}/health", 5000, "registry_port"),
     Probe("git", "git", "ssh", "{}", 2222, "git_port"),
+    Probe("logging", "logging-front", "outside", "https://{}/health", LOGGING_PORT, "logging_port"),
     # Certificates of what no probe above looks at; seldom, for etcd logs each one as a client without a certificate.
     *(
         Probe(role, "certificate", f"certificate_{ca}", "{}", port, variable, "2m", "10s")
