@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A service on the outside host: each event of the cluster, and each time that it happened again, is a line of the logs.
+"""A service on the outside host: each event of the cluster, each time that it happens, is a line of the logs.
 
 It waits for whichever of API and VictoriaLogs is down, and remembers how far it came.
 """

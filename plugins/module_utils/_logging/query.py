@@ -63,7 +63,9 @@ def main() -> None:
     except urllib.error.HTTPError as error:
         sys.exit(f"logs: {error.read().decode(errors='replace').strip() or error}")
     except OSError as error:
-        sys.exit(f"logs: {getattr(error, 'reason', None) or error}; is this root on an outside host, and victoria-logs active?")
+        sys.exit(
+            f"logs: {getattr(error, 'reason', None) or error}; is this root on an outside host with victoria-logs?"
+        )
 
 
 if __name__ == "__main__":
