@@ -67,17 +67,15 @@ def test_words_are_those_of_metrics() -> None:
 
 def test_of_other_kinds() -> None:
     """A node is a node and no pod; the last time counts."""
-    times = {
+    more: dict[str, Any] = {
         "eventTime": "2026-11-26T14:00:01.000000Z",
         "series": {"count": 5, "lastObservedTime": "2026-11-26T14:09:00Z"},
-    }
-    about = {
         "involvedObject": {"kind": "Node", "name": "w1"},
         "message": "",
         "reason": "Rebooted",
         "reportingComponent": "kubelet",
     }
-    line = events.line(event(7, **times, **about))
+    line = events.line(event(7, **more))
     assert (line["node"], line["message"], line["count"], line["time"]) == (
         "w1",
         "Rebooted",
