@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-why test-rotate lint unit package molecule lab lab-destroy bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-logs test-why test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ test-why: setup ## 94 faults and 21 healthy workloads on a control plane of this
 test-drill: setup ## backups, and drills with them, of a control plane of this machine's loopback, without a lab
 	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
 	@pytest -q -rP -p no:cacheprovider tests/drill
+
+test-logs: setup ## what vlagent reads from containers' files, on this machine's loopback, without a lab
+	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
+	@pytest -q -p no:cacheprovider tests/logs
 
 test-faults: setup ## the scenario faults: everything that can break is broken, under load; figures go to .lab/faults.json
 	@molecule test --scenario-name faults

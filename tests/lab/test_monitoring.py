@@ -101,9 +101,11 @@ def test_everything_is_seen(lab: Lab) -> None:
     found: dict[str, set[str]] = {}
     for it in query(lab, "up"):
         found.setdefault(it["metric"]["job"], set()).add(it["metric"]["instance"])
-    of_nodes = dict.fromkeys(("containerd", "kube-proxy", "kubelet", "cadvisor", "coredns", "probe-flanneld"), NODES)
+    of_every_node = ("containerd", "kube-proxy", "kubelet", "cadvisor", "coredns", "probe-flanneld", "vlagent")
+    of_nodes = dict.fromkeys(of_every_node, NODES)
     of_masters = dict.fromkeys(("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"), MASTERS)
-    of_outside = dict.fromkeys(("registry", "probe-registry-front", "probe-git", "kube-state-metrics"), OUTSIDE)
+    of_every_outside = ("registry", "probe-registry-front", "probe-git", "kube-state-metrics", "victoria-logs")
+    of_outside = dict.fromkeys((*of_every_outside, "probe-logging-front"), OUTSIDE)
     everywhere = dict.fromkeys(("node", "kube-loadbalancer"), MACHINES)
     for job, hosts in {**of_nodes, **of_masters, **of_outside, **everywhere}.items():
         assert found[job] == set(hosts), job

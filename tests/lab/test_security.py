@@ -26,13 +26,17 @@ OWNERS = {
     "/etc/artifact-store/": "artifact-store",
     "/etc/etcd/pki/": "etcd",
     "/etc/etcd/pki/etcdctl.key": "root",
+    "/etc/journal-upload/": "systemd-journal-upload",
+    "/etc/kubernetes-events/": "kubernetes-events",
     "/etc/kubernetes/kube-apiserver/": "kube-apiserver",
     "/etc/kubernetes/kube-controller-manager/": "kube-controller-manager",
     "/etc/kubernetes/kube-scheduler/": "kube-scheduler",
     "/etc/kubernetes/pki/": "kube-apiserver",
     "/etc/kube-state-metrics/": "kube-state-metrics",
+    "/etc/logging/": "victoria-logs",
     "/etc/monitoring/": "prometheus",
     "/etc/registry/": "registry",
+    "/etc/vlagent/": "vlagent",
     "/var/lib/git/": "git",
 }
 # Keys as PEM files, inside of kubeconfigs and Secrets (base64 of "-----BEGIN [EC|RSA] PRIVATE"), and the key of

@@ -102,5 +102,5 @@ def shown(node: str, found: list[dict[str, Any]]) -> list[str]:
             )
             lines.append(f"  log on {node}: {it['log'] or 'none'}")
             lines += [f"    {line}" for line in it["lines"][-5:]]
-            lines.append(f"  log store: {query(pod['namespace'], pod['pod'], it['name'])}")
+            lines.append(f"  outside: logs '{query(pod['namespace'], pod['pod'], it['name'])}'")
     return lines

@@ -53,7 +53,7 @@ def _where(where: Document) -> Iterator[tuple[str, str]]:
         for title, path in (("log", it["log"]), ("before", it["log_before"])):
             if path:
                 yield "plain", f"{'':12} {title} on {where['node']}: {path}"
-        yield "plain", f"{'':12} log store: {it['log_query']}"
+        yield "plain", f"{'':12} outside: logs '{it['log_query']}'"
 
 
 def groups(said: Document) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ def _container(item: Document, spec: Document, status: Document, folder: str) ->
 
 
 def query(space: str, pod_name: str, container: str) -> str:
-    """For the log store (LogsQL), with the names that labels have in metrics too."""
+    """For `logs` on an outside host (LogsQL), with the names that labels have in metrics too."""
     return f'namespace:="{space}" pod:="{pod_name}" container:="{container}"'
 
 

@@ -73,10 +73,13 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
             ]
         if "monitoring" in inventory.settings.outside_services:
             certificates += _monitoring(host, inventory.within(host.name, "outside"))
+        if "logging" in inventory.settings.outside_services:
+            certificates += _logging(host, inventory.within(host.name, "outside"))
+    random = [*RANDOM_KEYS, *(["logging"] if "logging" in inventory.settings.outside_services else [])]
     return {
         "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
         "certificates": certificates,
-        "keys": [{"name": "sa", "type": "pair"}, *({"name": name, "type": "random"} for name in RANDOM_KEYS)],
+        "keys": [{"name": "sa", "type": "pair"}, *({"name": name, "type": "random"} for name in random)],
     }
 
 
@@ -102,6 +105,14 @@ def _monitoring(host: Host, outside: bool) -> Iterator[Certificate]:
         yield Certificate(f"{host.name}/prometheus", "outside", "prometheus", CLIENT)
         yield Certificate(f"{host.name}/prometheus-kubernetes", "kubernetes", "prometheus", CLIENT)
         yield Certificate(f"{host.name}/kube-state-metrics", "kubernetes", "kube-state-metrics", CLIENT)
+
+
+def _logging(host: Host, outside: bool) -> Iterator[Certificate]:
+    """Who sends logs, in its own name alone; on outside hosts also who reads them, and who asks for events."""
+    yield Certificate(f"{host.name}/logs", "outside", f"logs:{host.name}", CLIENT)
+    if outside:
+        yield Certificate(f"{host.name}/logging", "outside", "logging", CLIENT)
+        yield Certificate(f"{host.name}/kubernetes-events", "kubernetes", "kubernetes-events", CLIENT)
 
 
 def _api_names(inventory: Inventory, api_host: str, service_address: str) -> tuple[list[str], list[str]]:

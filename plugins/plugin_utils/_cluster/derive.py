@@ -11,7 +11,7 @@ from typing import Any
 
 from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, Settings, endpoint
-from .monitoring import sources, targets
+from .monitoring import LOGGING_PORT, sources, targets
 from .shown import shown
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
@@ -39,6 +39,9 @@ COMPONENTS = (
     ("ci", ("outside",)),
     ("monitored", GROUPS),
     ("monitoring", ("outside",)),
+    ("logging", ("outside",)),
+    ("journal_upload", GROUPS),
+    ("vlagent", NODES),
     ("backup", ("outside",)),
     ("grafana", ("outside",)),
     ("status_page", ("outside",)),
@@ -47,9 +50,11 @@ COMPONENTS = (
 NODE_COMPONENTS = ("containerd", "kubelet", "kube_proxy", "overlay", "addons")
 # Of these a cluster has those that cluster_outside_services names; a new one goes here, into COMPONENTS and into that
 # option's choices.
-OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "backup", "grafana", "status_page")
+OUTSIDE_SERVICES: tuple[str, ...] = ("git", "ci", "monitoring", "logging", "backup", "grafana", "status_page")
+# What other hosts have for one of these.
+PART_OF = {"monitored": "monitoring", "journal_upload": "logging", "vlagent": "logging"}
 # On outside hosts these come once binaries can be fetched from the artifact store.
-LATE = ("registry", "loadbalancer", "admin", *OUTSIDE_SERVICES)
+LATE = ("registry", "loadbalancer", "admin", "journal_upload", *OUTSIDE_SERVICES)
 # Data of services that cannot be made again, which a backup has: the variable with its folder, that one's default, and
 # what of the folder. Prometheus replaces its files while it runs, so of monitoring there are the silences alone.
 DATA = {
@@ -111,6 +116,7 @@ class Derived:
     ci_jobs: list[dict[str, Any]]
     monitoring: dict[str, Any]
     shown: list[dict[str, Any]]
+    logging: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -152,6 +158,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             ci_jobs=ci_jobs(inventory),
             monitoring=_monitoring(inventory),
             shown=_shown(inventory),
+            logging=_logging(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -193,9 +200,8 @@ def _wanted(role: str, settings: Settings) -> bool:
     """Whether the cluster has an optional component."""
     if role == "keepalived":
         return bool(settings.vip)
-    if role == "monitored":
-        return "monitoring" in settings.outside_services
-    return role not in OUTSIDE_SERVICES or role in settings.outside_services
+    service = PART_OF.get(role, role)
+    return service not in OUTSIDE_SERVICES or service in settings.outside_services
 
 
 def api_endpoint(inventory: Inventory) -> tuple[str, int]:
@@ -230,6 +236,14 @@ def _shown(inventory: Inventory) -> list[dict[str, Any]]:
         return []
     hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
     return shown(hosts, inventory.groups)
+
+
+def _logging(inventory: Inventory) -> dict[str, Any]:
+    """Where logs go, to all of these; empty where they stay."""
+    if "logging" not in inventory.settings.outside_services:
+        return {}
+    hosts = (inventory.hosts[name] for name in inventory.groups["outside"])
+    return {"stores": [Member(it.name, f"{it.address}:{it.value('logging_port', LOGGING_PORT)}") for it in hosts]}
 
 
 def _store_urls(inventory: Inventory) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 from .model import Host
 
 GATE_PORT = 9443
+LOGGING_PORT = 9428
 BLACKBOX = "127.0.0.1:9115"
 
 
@@ -50,6 +51,7 @@ SOURCES = (
     Source("overlay", "flanneld", 10263, path="/healthz"),
     Source("registry", "registry", 5002),
     Source("monitoring", "kube-state-metrics", 8381),
+    Source("vlagent", "vlagent", 9429),
 )
 # Over TLS of the component itself, which asks the cluster's RBAC who may read them.
 DIRECT = (
@@ -62,6 +64,7 @@ DIRECT = (
 OUTSIDE = (
     Source("monitoring", "prometheus", 9090),
     Source("monitoring", "alertmanager", 9093),
+    Source("logging", "victoria-logs", LOGGING_PORT, "logging_port"),
 )
 PROBES = (
     # Whoever has to get up is told within a minute.
@@ -72,6 +75,7 @@ PROBES = (
     Probe("git", "git", "ssh", "{}", 2222, "git_port"),
     Probe("grafana", "grafana", "outside", "https://{}/api/health", 3000, "grafana_port"),
     Probe("status_page", "status-page", "outside", "https://{}/health", 8443, "status_page_port"),
+    Probe("logging", "logging-front", "outside", "https://{}/health", LOGGING_PORT, "logging_port"),
     # Certificates of what no probe above looks at; seldom, for etcd logs each one as a client without a certificate.
     *(
         Probe(role, "certificate", f"certificate_{ca}", "{}", port, variable, "2m", "10s")

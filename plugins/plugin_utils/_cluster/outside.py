@@ -252,6 +252,19 @@ def grafana(host: Host, cluster: Inventory) -> Iterator[Error]:
         yield Error(f"{version!r} is no version of the package", "write it as 12.3.0", "grafana_version")
 
 
+def logging(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """Some logs are kept, and there is somebody who keeps them."""
+    for variable in ("logging_retention_days", "logging_retention_gib", "logging_memory_mib"):
+        given = of_outside(host, cluster, variable, None)
+        yield from unused(cluster, "logging", variable, given is not None)
+        if given is not None and given < 1:
+            yield Error(f"{given} is too little", "set it to 1 or more", variable)
+    buffer = host.value("vlagent_buffer_gib", None)
+    yield from unused(cluster, "logging", "vlagent_buffer_gib", buffer is not None)
+    if buffer is not None and buffer < 1:
+        yield Error(f"{buffer} GiB hold no logs", "set it to 1 or more", "vlagent_buffer_gib")
+
+
 def of_outside(host: Host, cluster: Inventory, variable: str, empty: Any) -> Any:
     """A variable's value on an outside host; on others it says nothing."""
     return host.value(variable, empty) if cluster.within(host.name, "outside") else empty

@@ -60,6 +60,9 @@ PORTS = (
     Port("monitoring", 9115, "prometheus-blackbox-exporter", LOCAL),
     Port("monitoring", 8381, "kube-state-metrics", LOCAL),
     Port("monitoring", 8382, "kube-state-metrics", LOCAL),
+    Port("logging", 9428, "nginx", ANY, "logging_port"),
+    Port("logging", 9427, "victoria-logs", LOCAL),
+    Port("vlagent", 9429, "vlagent", LOCAL),
 )
 
 

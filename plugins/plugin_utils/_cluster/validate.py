@@ -50,6 +50,7 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.backup_passwords,
     outside.backup_targets,
     outside.backup_keep,
+    outside.logging,
     hosts.answered,
 )
 # What each host that answered says about itself.

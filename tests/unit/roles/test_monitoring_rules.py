@@ -25,8 +25,14 @@ CASES = yaml.safe_load((ROOT / "tests/rules/cases.yml").read_text(encoding="utf-
 def document(case: dict[str, Any]) -> dict[str, Any]:
     """The case as promtool wants it."""
     rule = ALERTS[case["alert"]]
-    annotations = {"summary": case["summary"], "runbook_url": rule["annotations"]["runbook_url"]}
-    fired = [{"exp_labels": {**rule["labels"], **case["labels"]}, "exp_annotations": annotations}]
+    link = rule["annotations"]["runbook_url"]
+    fired = [
+        {
+            "exp_labels": {**rule["labels"], **it["labels"]},
+            "exp_annotations": {"summary": it["summary"], "runbook_url": link},
+        }
+        for it in (case, *case.get("also", []))
+    ]
     moments: list[tuple[str, list[Any]]] = [(case["quiet"], [])] if "quiet" in case else []
     return {
         "interval": "15s",

@@ -89,7 +89,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
 }
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
-PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "util-linux"}
+PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "systemd-journal-remote", "util-linux"}
 PACKAGES |= {"prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"}
 PACKAGES |= {"grafana=12.3.0", "python3-jinja2", "python3-markdown"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
@@ -282,7 +282,7 @@ def test_flags_are_well_formed(rendered: Rendered, place: str) -> None:
             names = [word.split("=", 1)[0] for word in words]
             assert len(set(names)) == len(names), f"{component['name']}: a flag stands there twice"
             for word in words[2:] if words[:1] == ["serve"] else words:
-                assert re.fullmatch(r"--[a-z0-9-]+(=\S+)?", word), f"{component['name']}: {word}"
+                assert re.fullmatch(r"--[A-Za-z0-9.-]+(=\S+)?", word), f"{component['name']}: {word}"
                 assert not re.search(r"=(True|False|None|\[.*|\{.*)$", word), f"{component['name']}: {word}"
 
 
@@ -503,6 +503,23 @@ def test_health_is_asked_where_it_is(rendered: Rendered) -> None:
         "kubelet": "http://127.0.0.1:11248/healthz",
         "kube-proxy": "http://127.0.0.1:11256/healthz",
     }
+
+
+def test_logs_go_to_every_outside_host(rendered: Rendered) -> None:
+    """Pods' logs by one vlagent, the journal by one sender for each; the audit log from masters alone."""
+    components = {item["name"]: item for item in rendered["external-etcd-vip/m1"]["components"]}
+    (words,) = commands(components["vlagent"]["unit"]["content"])
+    assert "--remoteWrite.url=https://192.0.2.3:9428/insert/native,https://192.0.2.4:9428/insert/native" in words
+    assert "--auditLog=/var/log/kubernetes/audit.log" in words
+    for name, address in (("o1", "192.0.2.3"), ("o2", "192.0.2.4")):
+        assert f"systemd-journal-upload@{name}" in components
+        (text,) = (
+            text
+            for _, file, text in files_of(rendered["external-etcd-vip/m1"])
+            if file["dest"] == f"/etc/journal-upload/{name}"
+        )
+        assert text == f"STORE=https://{address}:9428/insert/journald\n"
+    assert "vlagent" not in {item["name"] for item in rendered["external-etcd-vip/e1"]["components"]}
 
 
 def test_every_registry_leads_to_the_outside_one(rendered: Rendered) -> None:
