@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from .model import GROUPS, Host
-from .monitoring import certificate
+from .monitoring import LOGGING_PORT, certificate
 
 
 class Shown(NamedTuple):
@@ -43,6 +43,10 @@ SHOWN = (
     Shown("monitoring", "prometheus-alertmanager", ("alertmanager",)),
     Shown("monitoring", "prometheus-blackbox-exporter"),
     Shown("monitoring", "kube-state-metrics", ("kube-state-metrics",)),
+    Shown("logging", "victoria-logs", ("victoria-logs",)),
+    Shown("logging", "logging-front", ("probe-logging-front",)),
+    Shown("logging", "kubernetes-events"),
+    Shown("vlagent", "vlagent", ("vlagent",)),
     Shown("grafana", "grafana-server", ("probe-grafana",)),
     Shown("status_page", "status-page", ("probe-status-page",)),
 )
@@ -50,6 +54,7 @@ SHOWN = (
 PAGES = (
     ("registry", "/v2/_catalog", "registry", 5000, "registry_port"),
     ("graphs (Grafana)", "/", "grafana", 3000, "grafana_port"),
+    ("logs (VictoriaLogs)", "/", "logging", LOGGING_PORT, "logging_port"),
     ("metrics (Prometheus)", "/", "monitoring", 9090, ""),
     ("alerts (Alertmanager)", "/", "monitoring", 9093, ""),
     ("status page", "/", "status_page", 8443, "status_page_port"),

@@ -62,6 +62,7 @@ def test_hosts_that_are_away_are_listed(make: Make) -> None:
     assert {it["url"] for it in shown["o1"]["pages"]} == {
         "https://192.0.2.6:5001/v2/_catalog",
         "https://192.0.2.6:3000/",
+        "https://192.0.2.6:9428/",
         "https://192.0.2.6:9090/",
         "https://192.0.2.6:9093/",
         "https://192.0.2.6:9444/",
