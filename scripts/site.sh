@@ -9,8 +9,9 @@ inventory=inventories/$lab
 . scripts/steps.sh
 STEPS_TOTAL=6
 
-kubectl_copy() { # the kubectl of this cluster's version, as a master has it
+kubectl_copy() { # the kubectl of this cluster's version, as a master has it; kubectl why beside it
     mkdir -p .lab/bin
+    ln -sfn ../kubectl-why .lab/bin/kubectl-why
     docker cp m1:/usr/local/bin/kubectl .lab/bin/kubectl >/dev/null
 }
 
@@ -28,6 +29,7 @@ cat <<TEXT
 The cluster is up. What next:
   export KUBECONFIG=$PWD/.lab/kubeconfig PATH=$PWD/.lab/bin:\$PATH
   kubectl get nodes -o wide
+  kubectl why                                          # everything that is not well; kubectl why NAMESPACE/POD
   ssh -i .lab/id_ed25519 -o UserKnownHostsFile=.lab/known_hosts root@ADDRESS     # any of the machines:
 $(ansible-inventory -i "$inventory" --list 2>/dev/null | python3 -c 'import json, sys
 for name, host in sorted(json.load(sys.stdin)["_meta"]["hostvars"].items()): print("    ", name, host["ansible_host"])')

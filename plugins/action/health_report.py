@@ -16,6 +16,7 @@ from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._files import replace_text
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._health.model import FAILURE, WARNING, Seen
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._health.outage import outage
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._health.report import document, judge, table
 
 COLORS = {FAILURE: constants.COLOR_ERROR, WARNING: constants.COLOR_WARN}
@@ -46,7 +47,7 @@ class ActionModule(ActionBase):
         display = Display()
         for level, line in table(areas):
             display.display(line, color=COLORS.get(level))
-        found = document(areas, now)
+        found = {**document(areas, now), "outage": outage(seen, now)}
         if args["path"] and not self._task.check_mode:
             _write(Path(args["path"]), found)
         # Everything has been shown already.

@@ -182,6 +182,16 @@ def sealed(folder: str, password: str) -> str:
     return str(VaultLib().encrypt(content, VaultSecret(password.encode()), salt=salt).decode()) + "\n"
 
 
+def program_files(folder: str, dest: str) -> list[dict[str, str]]:
+    """A Python package as files of a component, that restart nothing."""
+    sources = sorted(Path(folder).glob("*.py"))
+    if not sources:
+        raise AnsibleFilterError(f"there is no program in {folder}")
+    return [
+        {"dest": f"{dest}/{path.name}", "content": path.read_text(encoding="utf-8"), "restarts": ""} for path in sources
+    ]
+
+
 class FilterModule:
     """Filters of the collection."""
 
@@ -194,4 +204,5 @@ class FilterModule:
             "kubeconfig": kubeconfig,
             "htpasswd": htpasswd,
             "sealed": sealed,
+            "program_files": program_files,
         }

@@ -12,11 +12,12 @@ short_description: Wait until nodes, deployments and API services are ready
 description:
   - Runs on a master (or outside host), with one C(kubectl get) a poll.
   - On timeout one error names each thing that is not ready, and why.
+  - Then it notes on each node what this run has changed there, for C(kubectl why).
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
-  check_mode: {support: full, description: It only reads; in check mode it does not wait.}
-  diff_mode: {support: none, description: It changes nothing.}
+  check_mode: {support: full, description: In check mode it does not wait and notes nothing.}
+  diff_mode: {support: none, description: What it notes is not shown.}
 options:
   nodes:
     description: Names of nodes that must be registered and Ready.
@@ -43,6 +44,13 @@ options:
         is there, C(roles/etcd) begins no other cluster.
       - Without it nothing is written.
     type: path
+  applied:
+    description:
+      - By node what M(selfhosted.kubernetes.component) returned as C(components).
+      - Components that changed are noted in the node's annotation C(selfhosted.kubernetes/site-run), after the time;
+        one that cannot be noted is a warning.
+    type: dict
+    default: {}
   timeout_seconds:
     description: How long to wait, in seconds.
     type: int
@@ -82,6 +90,8 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
 
 KUBECTL = ["/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s"]
+# Of a node: when a site run changed something there last, and which components. module_utils/_why/where.py reads it.
+NOTE = "selfhosted.kubernetes/site-run"
 # Pods are asked for only to explain; all kinds together are one process and three small requests.
 KINDS = "nodes,deployments.apps,apiservices.apiregistration.k8s.io,namespaces"
 
@@ -95,6 +105,7 @@ def main() -> None:
             "deployments": {"type": "list", "elements": "str", "default": []},
             "apiservices": {"type": "list", "elements": "str", "default": []},
             "record": {"type": "path"},
+            "applied": {"type": "dict", "default": {}},
             "timeout_seconds": {"type": "int", "default": 180},
         },
         supports_check_mode=True,
@@ -112,6 +123,7 @@ def main() -> None:
         objects = json.loads(output)["items"] if code == 0 else []
         lines = complaints(objects, *wanted) if code == 0 else [error.strip()]
         if not lines:
+            note(module, [item["metadata"]["name"] for item in objects if item["kind"] == "Node"])
             seconds = round(time.monotonic() - started, 1)
             module.exit_json(changed=False, waited_seconds=seconds, cluster_uid=uid_of(objects))
         if module.check_mode:
@@ -121,6 +133,34 @@ def main() -> None:
                 msg=f"the cluster is not ready after {module.params['timeout_seconds']} s: " + "; ".join(lines)
             )
         time.sleep(0.5)
+
+
+def note(module: AnsibleModule, nodes: list[str]) -> None:
+    """What this run has changed on nodes that are there: one call for all."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    items = [
+        {
+            "apiVersion": "v1",
+            "kind": "Node",
+            "metadata": {"name": name, "annotations": {NOTE: f"{now} {', '.join(on)}"}},
+        }
+        for name, on in changed(module.params["applied"]).items()
+        if name in nodes
+    ]
+    if not items or module.check_mode:
+        return
+    command = [*KUBECTL, "apply", "--server-side", "--field-manager=selfhosted-kubernetes", "--filename=-"]
+    code, _output, error = module.run_command(
+        command, data=json.dumps({"apiVersion": "v1", "kind": "List", "items": items})
+    )
+    if code != 0:
+        module.warn(f"what this run has changed is not noted on nodes: {error.strip()}")
+
+
+def changed(applied: dict[str, Any]) -> dict[str, list[str]]:
+    """Names of components by host, of those where something changed."""
+    found = {host: [name for name, it in (said or {}).items() if it.get("changed")] for host, said in applied.items()}
+    return {host: names for host, names in found.items() if names}
 
 
 def uid_of(objects: list[dict[str, Any]]) -> str:

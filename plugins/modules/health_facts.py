@@ -39,6 +39,7 @@ components:
   description:
     - By name its version, unit and state, the complaint of its health, and whether it is interrupted.
     - C(restarts) counts how often systemd started it again by itself, C(seconds) since when its unit is active.
+    - What is not well has the last complaints of its C(journal), and who listens where another has its port.
   returned: otherwise
   type: dict
 certificates:

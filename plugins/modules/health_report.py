@@ -67,4 +67,16 @@ findings:
       hosts: [w1]
       what: "is cordoned: it gets no new pods"
       todo: kubectl uncordon w1
+outage:
+  description:
+    - Why no API server answers, as a cause of M(selfhosted.kubernetes.why); empty where one does.
+    - C(code) and C(object) stay the same, the words may change.
+  returned: success
+  type: dict
+  sample:
+    code: EtcdStopped
+    object: component/etcd
+    verdict: etcd is stopped on m1
+    todo: "on m1: systemctl start etcd; journalctl -u etcd -n 50 says who stopped it, and when"
+    evidence: ["m1: etcd: etcd.service is inactive (dead)"]
 """

@@ -23,6 +23,11 @@ from . import cluster, tls
 PROBE_SECONDS = 3.0
 COMMAND_SECONDS = 6.0
 DEADLINE_SECONDS = 7.0
+# Of the journal of what is not well: enough to say why.
+COMPLAINT = re.compile(
+    r"error|fail|panic|fatal|refused|expired|denied|no space|read-only|unknown|invalid", re.IGNORECASE
+)
+WORDS, WORDS_LENGTH = 20, 600
 # Besides the folders of components' data.
 DISKS = ("/", "/var/log")
 
@@ -48,8 +53,13 @@ def observe(host: Host) -> dict[str, Any]:
         if name in records:
             asked[f"cluster {name}"] = partial(ask, host, PROBE_SECONDS)
     answers = together(asked, DEADLINE_SECONDS)
+    found = components(records, pending, answers)
+    sick = {name: it for name, it in found.items() if it["unit"] and (it["active"] != "active" or it["complaint"])}
+    words = together({name: partial(last_words, host, str(it["unit"])) for name, it in sick.items()}, PROBE_SECONDS)
+    for name, it in sick.items():
+        it.update({"journal": [], "listeners": []} if "error" in words[name] else words[name])
     return {
-        "components": components(records, pending, answers),
+        "components": found,
         "certificates": {
             "files": answers["files"],
             "served": [answer for name, answer in answers.items() if name.startswith("served ")],
@@ -118,6 +128,18 @@ def components(
             "complaint": told(answers[f"health {name}"]) if asked else "",
         }
     return result
+
+
+def last_words(host: Host, unit: str) -> dict[str, list[str]]:
+    """What a unit that is not well complained of last; and who listens, where another has its port."""
+    shown = ["--output=cat", "--no-pager", "--quiet", "--lines=200", "--since=-1h"]
+    done = host.try_run(["journalctl", f"--unit={unit}", *shown], timeout=PROBE_SECONDS)
+    lines = [line.strip()[:WORDS_LENGTH] for line in done.stdout.splitlines() if COMPLAINT.search(line)][-WORDS:]
+    taken = any("address already in use" in line for line in lines)
+    listeners = (
+        host.try_run(["ss", "--listening", "--tcp", "--numeric", "--processes", "--no-header"]) if taken else None
+    )
+    return {"journal": lines, "listeners": listeners.stdout.splitlines() if listeners else []}
 
 
 def told(answer: Any) -> str:

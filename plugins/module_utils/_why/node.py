@@ -20,7 +20,7 @@ RULES = [
         "Kubelet stopped posting node status|Kubelet never posted node status",
         "node/{node}",
         "node {node} is down or cut off: its kubelet has said nothing for {since}",
-        f"ssh {{node}}; if it answers, {KUBELET} (a certificate that has ended is named there); {CHECK}",
+        "ssh {node}; if it answers, " + KUBELET + f" (a certificate that has ended is named there); {CHECK}",
     ),
     Rule(
         "NodeNetworkNotReady",

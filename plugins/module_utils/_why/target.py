@@ -54,6 +54,11 @@ class Target:
         thing = f"{self.kind.lower() or 'pod'}/{self.name}"
         return thing if self.kind == "Node" else f"{thing} in namespace {self.namespace}"
 
+    @property
+    def path(self) -> str:
+        """In full, as `parse` reads it."""
+        return "/".join(part for part in (self.namespace, self.kind.lower(), self.name) if part)
+
 
 def parse(text: str, namespace: str, given: bool) -> Target:
     """`given`: the namespace was said, and so the first word of two is a kind."""

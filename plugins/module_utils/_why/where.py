@@ -13,6 +13,8 @@ from .model import NEVER, Document, Facts, condition, containers, name, namespac
 
 # A static pod's folder has the name that its kubelet gave it.
 MIRROR = "kubernetes.io/config.mirror"
+# Of a node, by site.yml (plugins/modules/cluster_ready.py): a time, and the components that it changed.
+SITE_RUN = "selfhosted.kubernetes/site-run"
 CONTROLLERS = ("kube-controller-manager", "kube-scheduler", "kubelet")
 
 
@@ -100,6 +102,9 @@ def _node(facts: Facts, node: Document) -> list[tuple[datetime, str]]:
     words = {"Rebooted": "was rebooted", "Starting": "started its kubelet", "NodeNotSchedulable": "was cordoned"}
     words["NodeSchedulable"] = "was uncordoned"
     found = [(when(it), f"node {name(node)} {words[it['reason']]}") for it in facts.about(node, *words)]
+    stamp, _, changed = str((node["metadata"].get("annotations") or {}).get(SITE_RUN) or "").partition(" ")
+    if changed:
+        found.append((time(stamp), f"a site run changed {changed} on node {name(node)}"))
     ready = condition(node, "Ready")
     if ready.get("lastTransitionTime"):
         how = "became ready" if ready.get("status") == "True" else "stopped being ready"

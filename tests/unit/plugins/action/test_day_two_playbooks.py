@@ -234,12 +234,14 @@ def test_check_leaves_other_machines_alone(tmp_path: Path) -> None:
 
 def test_why_asks_the_hosts_where_no_api_server_answers(tmp_path: Path) -> None:
     """Here none can be reached: each is named, and so is what is missing."""
-    code, output = play(tmp_path, "why", "pod=shop/web")
+    code, output = play(tmp_path, "why", "pod=shop/web", f"why_answer={tmp_path}/why.json")
     assert code == 2
     assert "does not answer: connect to host 127.0.0.1 port 1: Connection refused" in output
     assert "API servers: m1, m2: no API server answers" in output
-    assert "no host that can be reached has a log of it" in output
-    assert "no API server answers: what is broken is listed above, and what nodes have of the pod" in output
+    assert "no API server answers: no master can be reached (m1, m2): connect to host 127.0.0.1 port 1:" in output
+    assert "no node that can be reached has a log of it not known: m1, m2, w1 cannot be reached" in output
+    said = json.loads((tmp_path / "why.json").read_text())
+    assert (said["state"], said["cause"]["code"]) == ("unreachable", "MastersUnreachable")
 
 
 def test_why_needs_a_name(tmp_path: Path) -> None:

@@ -23,6 +23,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.filter.config import (
     htpasswd,
     kubeconfig,
     native_config,
+    program_files,
     sealed,
     to_toml,
 )
@@ -271,3 +272,16 @@ def test_no_folder_to_be_sealed(tmp_path: Path) -> None:
     """A typing error must not make an empty archive."""
     with pytest.raises(AnsibleFilterError, match="there is no folder"):
         sealed(str(tmp_path / "none"), "staple-correct-horse")
+
+
+def test_program_files(tmp_path: Path) -> None:
+    """All modules of a package, and an error where there is none."""
+    (tmp_path / "b.py").write_text("B = '{{ no template }}'\n")
+    (tmp_path / "a.py").write_text("")
+    (tmp_path / "a.pyc").write_text("")
+    assert program_files(str(tmp_path), "/opt/x") == [
+        {"dest": "/opt/x/a.py", "content": "", "restarts": ""},
+        {"dest": "/opt/x/b.py", "content": "B = '{{ no template }}'\n", "restarts": ""},
+    ]
+    with pytest.raises(AnsibleFilterError, match="there is no program in"):
+        program_files(str(tmp_path / "gone"), "/opt/x")

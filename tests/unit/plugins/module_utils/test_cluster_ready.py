@@ -5,7 +5,9 @@
 
 from __future__ import annotations
 
+import calendar
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.modules import cluster_re
 
 Document = dict[str, Any]
 KUBECTL = """#!/bin/sh
+case "$*" in *apply*) cat >%(log)s.applied; test -e %(answer)s; exit ;; esac
 case "$*" in *pods*) echo pods >>%(log)s ;; *) echo poll >>%(log)s ;; esac
 cat %(answer)s 2>/dev/null && exit 0
 echo "The connection to the server was refused" >&2
@@ -193,6 +196,24 @@ def test_the_cluster_has_a_name(kubectl: Kubectl, capsys: pytest.CaptureFixture[
     spaces = [{"kind": "Namespace", "metadata": {"name": name, "uid": f"{name}-1"}} for name in ("a", "kube-system")]
     kubectl.answers(*ALL, *spaces)
     assert run(capsys)["cluster_uid"] == "kube-system-1"
+
+
+def test_what_a_run_changed_is_noted_on_nodes(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of hosts that are nodes and had changes; in one call, and in none where there is nothing to say."""
+    kubectl.answers(*ALL)
+    applied = {
+        "m1": {"etcd": {"changed": False}, "kubelet": {"changed": True}, "containerd": {"changed": True}},
+        "e1": {"etcd": {"changed": True}},
+    }
+    noted = Path(f"{kubectl.log}.applied")
+    assert "warnings" not in run(capsys, applied={"m1": {"etcd": {"changed": False}}})
+    run(capsys, applied=applied, _ansible_check_mode=True)
+    assert not noted.exists()
+    run(capsys, applied=applied)
+    (item,) = json.loads(noted.read_text(encoding="utf-8"))["items"]
+    stamp, _, words = item["metadata"]["annotations"]["selfhosted.kubernetes/site-run"].partition(" ")
+    assert (item["kind"], item["metadata"]["name"], words) == ("Node", "m1", "kubelet, containerd")
+    assert abs(time.time() - calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))) < 60
 
 
 def test_the_record_is_written_where_it_differs(tmp_path: Path) -> None:

@@ -29,7 +29,12 @@ class Told(Host):
 
     def __init__(self, root: Path, **says: str) -> None:
         super().__init__(str(root))
-        self.says = {"list-units": "", "show": SHOWN.format("active", "running"), **says}
+        self.says = {
+            "list-units": "",
+            "show": SHOWN.format("active", "running"),
+            "journalctl": "-- No entries --",
+            **says,
+        }
         (root / "proc").mkdir()
         (root / "proc/meminfo").write_text("MemTotal:  1000 kB\nMemFree:  1 kB\nMemAvailable:  400 kB\n")
 
@@ -45,7 +50,7 @@ class Told(Host):
     ) -> CompletedProcess[str]:
         """By word."""
         del environment, timeout
-        said = self.says[next(word for word in argv[1:] if not word.startswith("--"))]
+        said = self.says.get(argv[0]) or self.says[next(word for word in argv[1:] if not word.startswith("--"))]
         return CompletedProcess(
             argv, 0 if said or "list-units" in argv else 1, said, "" if said else "first\nlast words"
         )
@@ -74,6 +79,21 @@ def test_a_host_by_its_records(tmp_path: Path) -> None:
     assert [disk["path"] for disk in said["disks"]] == ["/"]
     assert not {"etcd", "api", "backends"} & said.keys()
     assert abs(said["clock"]["host"] - time.time()) < 5
+
+
+def test_the_last_words_of_what_is_not_well(tmp_path: Path) -> None:
+    """Complaints alone; and who listens where another has its port. Of what is well no journal is read."""
+    taken = "listen tcp 0.0.0.0:6443: bind: address already in use, failed"
+    listens = 'LISTEN 0 5 0.0.0.0:6443 0.0.0.0:* users:(("python3",pid=1,fd=3))'
+    host = Told(tmp_path, show=SHOWN.format("activating", "auto-restart"), journalctl=f"starting\n{taken}\n")
+    host.says |= {"ss": listens}
+    host.record("toy", unit="toy.service")
+    toy = observe.observe(host)["components"]["toy"]
+    assert (toy["journal"], toy["listeners"]) == ([taken], [listens])
+    well = Told.__new__(Told)
+    Host.__init__(well, str(tmp_path))
+    well.says = {"list-units": "", "show": SHOWN.format("active", "running")}
+    assert "journal" not in observe.observe(well)["components"]["toy"]
 
 
 def test_restarts_of_a_unit(tmp_path: Path) -> None:

@@ -253,6 +253,40 @@ def test_ambiguous(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err == "kubectl why: web can be deployment/web, service/web: say which\n"
 
 
+@pytest.mark.usefixtures("kubectl")
+def test_hosts_are_asked_where_no_api_server_answers(
+    server: Server, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """By the command that the control node's copy knows, of this cluster alone; what it says where it has no answer."""
+    server.answers = {"/api/v1/namespaces/shop/pods/web": (500, {"message": "etcdserver: request timed out"})}
+    program = tmp_path / "playbook"
+    program.write_text(
+        f"#!{sys.executable}\nimport json, os, pathlib, sys\nasked = json.loads(sys.argv[-1])\n"
+        "if asked['pod'] == 'shop/web':\n"
+        "    said = {'state': 'unreachable', 'lines': ['asked ' + asked['pod'], os.environ['ANSIBLE_CONFIG']]}\n"
+        "    pathlib.Path(asked['why_answer']).write_text(json.dumps(said))\n"
+        "else:\n    sys.exit('no such inventory')\n"
+    )
+    program.chmod(0o755)
+    site = {"server": f"http://127.0.0.1:{server.server_address[1]}", "config": "a.cfg", "command": [str(program)]}
+    assert cli.main(["web"], site) == 2
+    shown = capsys.readouterr()
+    assert shown.out == "asked shop/web\na.cfg\n"
+    assert "answered 500: etcdserver: request timed out; asking the cluster's hosts by ssh" in shown.err
+    assert cli.main(["web", "-o", "json"], site) == 2
+    assert json.loads(capsys.readouterr().out)["state"] == "unreachable"
+    server.answers["/api/v1/namespaces/shop/pods/other"] = (500, {"message": "x"})
+    assert cli.main(["other"], site) == 2
+    assert "no such inventory" in capsys.readouterr().err
+    server.answers["/api/v1/pods"] = (500, {"message": "x"})
+    # Another cluster's hosts would know nothing of it; nor is there a playbook for everything.
+    for arguments, other in ((["web"], {**site, "server": "https://other"}), (["web"], None), ([], site)):
+        assert cli.main(arguments, other) == 2
+        shown = capsys.readouterr()
+        assert "on the control node: ansible-playbook -i inventory selfhosted.kubernetes." in shown.err
+        assert "by ssh" not in shown.err
+
+
 def test_runs_from_a_wheel_of_the_same_source() -> None:
     """The wheel's version is the collection's; its package needs nothing but Python."""
     root = Path(__file__).resolve().parents[5]

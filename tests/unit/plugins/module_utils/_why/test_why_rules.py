@@ -24,6 +24,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import 
     terminating,
     text,
     volumes,
+    where,
     workload,
 )
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.client import NotFoundError, UnreachableError
@@ -385,3 +386,17 @@ def test_module_for_a_node(capsys: pytest.CaptureFixture[str]) -> None:
     """A name that cannot be one is an error."""
     assert run(why_node, {"target": "a/b/c/d"}, capsys)["msg"].startswith("a/b/c/d: say NAMESPACE/POD")
     assert run(why_node, {"target": "no-such-namespace/web"}, capsys)["pods"] == []
+
+
+def test_what_a_site_run_changed() -> None:
+    """It is noted on the node; newest first, among all else that changed."""
+    on = a_node("w1")
+    on["metadata"]["annotations"] = {"selfhosted.kubernetes/site-run": "2026-11-25T21:50:00Z kubelet, containerd"}
+    on["status"]["conditions"][0]["lastTransitionTime"] = EARLIER
+    facts = Facts(NOW)
+    facts.add("Node", on)
+    (item,) = facts.all("Node")
+    assert where.changes(facts, item, None) == [
+        "10 min ago: a site run changed kubelet, containerd on node w1",
+        "60 min ago: node w1 became ready",
+    ]

@@ -202,7 +202,7 @@ def test_each_encryption_key_has_a_name_of_its_own(rendered: Rendered, place: st
 
 @pytest.mark.parametrize("place", PLACES)
 def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
-    """YAML, JSON and TOML by what their names say; nothing is left of a template."""
+    """YAML, JSON, TOML and Python by what their names say; nothing is left of a template."""
     kinds: dict[str, int] = defaultdict(int)
     for _, file, text in files_of(rendered[place]):
         dest = file["dest"]
@@ -214,8 +214,10 @@ def test_documents_can_be_parsed(rendered: Rendered, place: str) -> None:
             assert json.loads(text), dest
         elif kind == ".toml":
             assert tomllib.loads(text), dest
-        # Templates of containerd's and Prometheus's own.
-        if kind not in (".tmpl", ".rules"):
+        elif kind == ".py":
+            assert compile(text, dest, "exec"), dest
+        # Templates of containerd's and Prometheus's own; Python's f-strings.
+        if kind not in (".tmpl", ".rules", ".py"):
             assert not re.search(r"\{\{|\{%|\bUndefined\b", text), dest
         assert text.endswith("\n") or text.startswith("<"), f"{dest} does not end with a line end"
     assert kinds[".service"] >= 1
