@@ -36,6 +36,14 @@ MADE = ("Pod", "ReplicaSet")
 # A pod that ended without being restarted: status.reason (pkg/kubelet, pkg/controller).
 ENDED = [
     Rule(
+        "StorageLimit",
+        r"^Evicted (?P<why>Usage of EmptyDir volume .*|Pod ephemeral local storage usage .*|Container \S+ exceeded its "
+        r"local ephemeral storage .*)",
+        "{key}",
+        "{who} was ended because it wrote more than it may: {why}",
+        "raise sizeLimit of the emptyDir, or limits of ephemeral-storage; or have it write less",
+    ),
+    Rule(
         "Evicted",
         r"^Evicted (?P<why>.*)",
         "node/{node}",

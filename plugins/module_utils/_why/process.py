@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any
 
-from .model import Cause, Document, Facts, Rule, apply, full, name, namespace, ref, span
+from .model import Cause, Document, Facts, Rule, apply, full, name, namespace, ref, span, told
 
 REASONS = ("CrashLoopBackOff", "RunContainerError", "PostStartHookError")
 # A program that ended so often and so lately is not well, even while it happens to run.
@@ -110,7 +110,7 @@ LINES = [
     ),
     Rule(
         "DependencyDown",
-        r"(?i)connection refused|ECONNREFUSED",
+        r"(?i)connection refused|ECONNREFUSED|(?:failed to|couldn't|could not) connect",
         "{pod}",
         "what it connects to does not answer",
         "kubectl why service/NAME for the service that its log names",
@@ -139,10 +139,12 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
     ended = ended_of(status)
     who = container["name"]
     known = {"pod": full(pod), "container": who, "image": container["image"]}
-    if waiting.get("reason") == "PostStartHookError":
+    hook = _hook(facts, pod, who)
+    if waiting.get("reason") == "PostStartHookError" or (hook and ended and ended.get("exitCode") in (137, 143)):
         verdict = f"container {who} is killed after its start: its postStart hook fails"
         todo = f"kubectl logs -p {name(pod)} -n {namespace(pod)} -c {who}; try the hook's command by hand"
-        yield Cause("PostStartHook", full(pod), verdict, todo, (str(waiting.get("message") or ""),), container=who)
+        lines = tuple(hook or [str(waiting.get("message") or "")])
+        yield Cause("PostStartHook", full(pod), verdict, todo, lines, container=who)
         return
     message = str(waiting.get("message") or "") if waiting.get("reason") == "RunContainerError" else ""
     if not message and ended and ended.get("reason") in ("StartError", "ContainerCannotRun"):
@@ -153,6 +155,14 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
             yield found.seen(f"the runtime: {message}", *_restarts(status))
     elif ended:
         yield _ended(facts, pod, container, status, ended)
+
+
+def _hook(facts: Facts, pod: Document, who: str) -> list[str]:
+    """What was said last of a container's postStart hook; while it is not tried again, nothing else tells."""
+    said = facts.about(pod, "FailedPostStartHook")
+    return [
+        told(facts, it) for it in said if it["involvedObject"].get("fieldPath") in (f"spec.containers{{{who}}}", None)
+    ][:1]
 
 
 def ended_of(status: Document) -> dict[str, Any] | None:

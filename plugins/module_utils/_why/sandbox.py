@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 
 from . import volumes
-from .model import Cause, Document, Facts, Rule, apply, ref, span, told, when
+from .model import Cause, Document, Facts, Rule, apply, full, ref, span, told, when
 
 # A pod that is younger, or whose last complaint is older, may just be starting.
 PATIENCE = timedelta(seconds=45)
@@ -52,6 +52,13 @@ RULES = [
         "on {node}: journalctl -u containerd -n 50; is the registry on the outside host up?",
     ),
     Rule(
+        "MemoryLimitTooSmall",
+        r"OOM-killed|memory limit too low|memory\.(?:max|limit_in_bytes)",
+        "{key}",
+        "the memory limit of {who} is too small even to start its sandbox",
+        "raise resources.limits.memory; it is in bytes without a unit (64Mi, not 64m)",
+    ),
+    Rule(
         "CniFailed",
         r"failed to setup network for sandbox|plugin type=\"(?P<plugin>[^\"]+)\" failed",
         "node/{node}",
@@ -77,7 +84,7 @@ def judge(facts: Facts, pod: Document) -> Iterator[Cause]:
     if last in mounts:
         yield from volumes.mounting(facts, pod, mounts)
     elif last:
-        found = apply(RULES, str(last.get("message")), node=node)
+        found = apply(RULES, str(last.get("message")), node=node, who=ref(pod), key=full(pod))
         if found:
             yield found.seen(told(facts, last))
     elif _silent(facts, pod):

@@ -18,6 +18,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import 
     creation,
     node,
     on_node,
+    pods,
     process,
     resources,
     status,
@@ -400,3 +401,52 @@ def test_what_a_site_run_changed() -> None:
         "10 min ago: a site run changed kubelet, containerd on node w1",
         "60 min ago: node w1 became ready",
     ]
+
+
+@pytest.mark.parametrize(
+    ("message", "code", "about"),
+    [
+        ('Usage of EmptyDir volume "data" exceeds the limit "1Mi". ', "StorageLimit", "pod/shop/web-1"),
+        (
+            "Pod ephemeral local storage usage exceeds the total limit of containers 1Mi. ",
+            "StorageLimit",
+            "pod/shop/web-1",
+        ),
+        ("The node was low on resource: memory. Threshold quantity: 100Mi", "Evicted", "node/w1"),
+    ],
+)
+def test_evictions(message: str, code: str, about: str) -> None:
+    """A pod that wrote too much is to blame itself, its node for everything else."""
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, phase="Failed", reason="Evicted", message=message)}
+    (found,) = pods.judge(Facts(NOW), pod)
+    assert (found.code, found.object) == (code, about)
+
+
+def test_a_memory_limit_that_no_sandbox_fits() -> None:
+    """It is the pod's own, not the node's fault."""
+    facts = Facts(NOW)
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False)}
+    about = {"kind": "Pod", "namespace": "shop", "name": "web-1"}
+    text = "Failed to create pod sandbox: runc create failed: container init was OOM-killed (memory limit too low?)"
+    event = {"reason": "FailedCreatePodSandBox", "message": text, "lastTimestamp": EARLIER, "involvedObject": about}
+    facts.add_events([event])
+    (found,) = pods.judge(facts, pod)
+    assert (found.code, found.object) == ("MemoryLimitTooSmall", "pod/shop/web-1")
+
+
+def test_a_hook_that_fails_again_and_again() -> None:
+    """While it backs off, the container's state says only that it was killed."""
+    facts = Facts(NOW)
+    ended = {"terminated": {"exitCode": 137, "reason": "Error", "containerID": "containerd://1"}}
+    state = {"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 2}
+    status_of = {"containerStatuses": [{**state, "containerID": "containerd://1"}]}
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, **status_of)}
+    assert [it.code for it in pods.judge(facts, pod)] == ["Killed"]
+    about = {"kind": "Pod", "namespace": "shop", "name": "web-1", "fieldPath": "spec.containers{web}"}
+    text = "PostStartHook failed: command '/warm-up' exited with 1"
+    facts.add_events(
+        [{"reason": "FailedPostStartHook", "message": text, "lastTimestamp": EARLIER, "involvedObject": about}]
+    )
+    (found,) = pods.judge(facts, pod)
+    assert found.code == "PostStartHook"
+    assert text in found.evidence[0]
