@@ -115,7 +115,7 @@ def injected(lab: Lab, cases: list[Case]) -> Iterator[None]:
         wanted = {it.namespace for it in cases}
         wait_until(
             lambda: wanted <= {line.split()[0] for line in lab.kubectl(accounts).splitlines()},
-            60,
+            120,
             "namespaces are ready",
         )
         create(lab, items)

@@ -10,7 +10,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, OUTSIDE, WORKERS, Lab, wait_until
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    MASTERS,
+    OUTSIDE,
+    WORKERS,
+    Lab,
+    address,
+    wait_until,
+)
 from ansible_collections.selfhosted.kubernetes.tests.why_lab.conftest import Asker, injected
 from ansible_collections.selfhosted.kubernetes.tests.why_lab.workloads import (
     NO_TAG,
@@ -26,6 +33,8 @@ THERE = {"kubernetes.io/hostname": NODE}
 HERE = pod(nodeSelector=THERE)
 PULLS = deployment(container(image=NO_TAG), nodeSelector=THERE)
 HOSTS = "/etc/containerd/certs.d/registry.k8s.io/hosts.toml"
+# Where nodes are told to look for all images.
+REGISTRY = f"registry/{address(OUTSIDE[0])}:5000"
 SECONDS = 120
 # What is done to which hosts, how it is undone, and what a pod says of it that is made meanwhile.
 FAULTS = {
@@ -43,8 +52,8 @@ FAULTS = {
     ),
     "network configuration gone": (
         [NODE],
-        "mv /etc/cni/net.d /etc/cni/gone && mkdir /etc/cni/net.d",
-        "rmdir /etc/cni/net.d; mv /etc/cni/gone /etc/cni/net.d && systemctl restart containerd",
+        "mkdir /etc/cni/gone && mv /etc/cni/net.d/* /etc/cni/gone/",
+        "mv /etc/cni/gone/* /etc/cni/net.d/ && rmdir /etc/cni/gone",
         Case("node-network", [pod(nodeName=NODE)], "pod/web", "NodeNetworkNotReady", f"node/{NODE}"),
     ),
     "container runtime stopped": (
@@ -69,13 +78,13 @@ FAULTS = {
         [NODE],
         f"sed --in-place=.good s,outside-ca.crt,ca.crt, {HOSTS}",
         f"mv {HOSTS}.good {HOSTS}",
-        Case("node-trust", [PULLS], code="RegistryCertificate", object="registry/registry.k8s.io"),
+        Case("node-trust", [PULLS], code="RegistryCertificate", object=REGISTRY),
     ),
     "registry stopped": (
         OUTSIDE,
         "systemctl stop registry-front",
         "systemctl start registry-front",
-        Case("registry-down", [PULLS], code="RegistryUnreachable", object="registry/registry.k8s.io"),
+        Case("registry-down", [PULLS], code="RegistryUnreachable", object=REGISTRY),
     ),
     "scheduler stopped": (
         MASTERS,

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from .model import Cause, Document, Facts, Rule, apply, full, namespace, ref, told
@@ -13,6 +14,8 @@ REASONS = (
     *("ImagePullBackOff", "ErrImagePull", "ErrImageNeverPull", "InvalidImageName", "ImageInspectError"),
     *("RegistryUnavailable", "SignatureValidationFailed"),
 )
+# Of Go's http client: whom it has asked.
+ASKED = re.compile(r"(?:Head|Get) \\?\"https?://([^/\"\\]+)")
 # From the most special to the most general: a platform that is missing is also "not found".
 RULES = [
     Rule(
@@ -50,32 +53,33 @@ RULES = [
     Rule(
         "RegistryCertificate",
         r"x509:|certificate signed by unknown authority|server gave HTTP response to HTTPS client|tls: ",
-        "registry/{registry}",
-        "node {node} does not trust the certificate of registry {registry}, or it speaks no TLS",
+        "registry/{asked}",
+        "node {node} does not trust the certificate of registry {asked}{instead}, or it speaks no TLS",
         "on {node}: /etc/containerd/certs.d/{registry}/hosts.toml says its CA, or that it speaks plain http; "
         "or name the registry by a name in its certificate",
     ),
     Rule(
         "RegistryNameUnknown",
         r"no such host|server misbehaving|Temporary failure in name resolution",
-        "registry/{registry}",
-        "node {node} finds no address for registry {registry}: its name is wrong, or the node's DNS does not answer",
-        "on {node}: getent hosts {registry_host}",
+        "registry/{asked}",
+        "node {node} finds no address for registry {asked}{instead}: its name is wrong, or the node's DNS does not "
+        "answer",
+        "on {node}: getent hosts {asked_host}",
     ),
     Rule(
         "RegistryUnreachable",
         r"connection refused|i/o timeout|no route to host|network is unreachable|connection reset|context "
         r"deadline exceeded|"
         r"EOF|RegistryUnavailable|registry is unavailable|unexpected status.*: 5\d\d|50[0234] ",
-        "registry/{registry}",
-        "registry {registry} cannot be reached from node {node}",
-        "on {node}: curl -v https://{registry}/v2/",
+        "registry/{asked}",
+        "registry {asked}{instead} cannot be reached from node {node}",
+        "on {node}: curl -v https://{asked}/v2/",
     ),
     Rule(
         "RegistryTooManyRequests",
         r"429 Too Many Requests|toomanyrequests",
-        "registry/{registry}",
-        "registry {registry} refuses more pulls for now",
+        "registry/{asked}",
+        "registry {asked}{instead} refuses more pulls for now",
         "wait, log in with imagePullSecrets, or use a mirror of your own",
     ),
     Rule(
@@ -129,7 +133,7 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
     text = " ".join(
         [waiting["reason"], str(waiting.get("message", "")), *(str(it.get("message")) for it in failed[:1])]
     )
-    found = apply(RULES, text, **_known(pod, container))
+    found = apply(RULES, text, **_known(pod, container, text))
     if not found:
         return
     lines = [told(facts, it) for it in failed[:1]]
@@ -156,20 +160,25 @@ def _missing_secret(facts: Facts, pod: Document) -> str:
     return gone or next((it for it in wanted if it and it in said), "")
 
 
-def _known(pod: Document, container: Document) -> dict[str, str]:
+def _known(pod: Document, container: Document, text: str) -> dict[str, str]:
     image = container["image"]
     repository = image.partition("@")[0]
     head, _, last = repository.rpartition("/")
     repository = f"{head}/{last.partition(':')[0]}".strip("/")
     first = image.partition("/")[0] if "/" in image else ""
     registry = first if "." in first or ":" in first or first == "localhost" else "docker.io"
+    # A node may be told to ask another registry than the one in the image's name.
+    url = ASKED.search(text)
+    asked = url[1] if url and not url[1].endswith(f".{registry}") else registry
     secrets = [it.get("name", "") for it in pod["spec"].get("imagePullSecrets") or []]
     named = f"what it shows it with ({', '.join(secrets)}) is not accepted" if secrets else "it has no imagePullSecrets"
     return {
         "image": image,
         "repository": repository,
         "registry": registry,
-        "registry_host": registry.partition(":")[0],
+        "asked": asked,
+        "asked_host": asked.partition(":")[0],
+        "instead": "" if asked == registry else f", which has the images of {registry} here,",
         "namespace": namespace(pod),
         "node": str(pod["spec"].get("nodeName", "")),
         "container": container["name"],

@@ -16,6 +16,7 @@ from ansible.module_utils.testing import patch_module_args
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why import (
     answer,
     creation,
+    image,
     node,
     on_node,
     pods,
@@ -450,3 +451,26 @@ def test_a_hook_that_fails_again_and_again() -> None:
     (found,) = pods.judge(facts, pod)
     assert found.code == "PostStartHook"
     assert text in found.evidence[0]
+
+
+@pytest.mark.parametrize(
+    ("host", "image_name", "about", "words"),
+    [
+        ("registry.example", "registry.example/web:1", "registry/registry.example", "registry registry.example cannot"),
+        (
+            "192.0.2.9:5000",
+            "registry.example/web:1",
+            "registry/192.0.2.9:5000",
+            "has the images of registry.example here",
+        ),
+        ("registry-1.docker.io", "web:1", "registry/docker.io", "registry docker.io cannot be reached"),
+    ],
+)
+def test_whom_a_node_asks_for_images(host: str, image_name: str, about: str, words: str) -> None:
+    """The registry that did not answer is to blame, which need not be the one in the image's name."""
+    text = f'failed to do request: Head "https://{host}/v2/x": dial tcp 192.0.2.9:5000: connect: connection refused'
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False)}
+    status_of = {"state": {"waiting": {"reason": "ErrImagePull", "message": text}}}
+    (found,) = image.judge(Facts(NOW), pod, {"name": "web", "image": image_name}, status_of)
+    assert (found.code, found.object) == ("RegistryUnreachable", about)
+    assert words in found.verdict
