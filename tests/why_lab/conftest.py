@@ -53,6 +53,14 @@ class Asker:
         self.requests.append(said["requests"])
         return said
 
+    def until(self, case: Case, seconds: float) -> float:
+        """Seconds until the answer is the case's; at the end what it is instead."""
+        began = time.monotonic()
+        while complaint := case.complaint(self.why(case.wanted)):
+            assert time.monotonic() - began < seconds, complaint
+            time.sleep(1)
+        return time.monotonic() - began
+
     def everything(self) -> Document:
         """Of the whole cluster."""
         with client.Client(self.config) as asking:

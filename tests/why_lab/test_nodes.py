@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -16,7 +15,6 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     WORKERS,
     Lab,
     address,
-    wait_until,
 )
 from ansible_collections.selfhosted.kubernetes.tests.why_lab.conftest import Asker, injected
 from ansible_collections.selfhosted.kubernetes.tests.why_lab.workloads import (
@@ -115,11 +113,7 @@ def test_verdict(lab: Lab, asker: Asker, fault: str) -> None:
     """The fault's own host or component is named, within the time that Kubernetes takes to notice."""
     hosts, how, back, case = FAULTS[fault]
     with broken(lab, hosts, how, back), injected(lab, [case]):
-        began = time.monotonic()
-        while complaint := case.complaint(asker.why(case.wanted)):
-            assert time.monotonic() - began < SECONDS, complaint
-            time.sleep(1)
-        print(f"\n{fault}: {time.monotonic() - began:.0f} s")  # noqa: T201
+        print(f"\n{fault}: {asker.until(case, SECONDS):.0f} s")  # noqa: T201
     lab.kubectl(f"wait --for=condition=Ready --timeout=90s node {NODE}")
 
 
@@ -128,12 +122,12 @@ def test_controllers_stopped(lab: Lab, asker: Asker) -> None:
     case = Case("no-controller", [deployment()], code="NoController", object="component/kube-controller-manager")
     well = Case("no-controller", [])
     with injected(lab, [case]):
-        wait_until(lambda: not well.complaint(asker.why(case.wanted)), SECONDS, "it is well at first")
+        asker.until(well, SECONDS)
         try:
             for master in MASTERS:
                 lab.run(master, "systemctl stop kube-controller-manager")
             lab.kubectl(f"set env deployment/web --namespace={case.namespace} A=1")
-            wait_until(lambda: not case.complaint(asker.why(case.wanted)), SECONDS, "it is noticed")
+            asker.until(case, SECONDS)
         finally:
             for master in MASTERS:
                 lab.run(master, "systemctl start kube-controller-manager")
@@ -147,7 +141,7 @@ def test_names_do_not_resolve(lab: Lab, asker: Asker) -> None:
     with injected(lab, [case]):
         try:
             lab.kubectl(f"{dns}=0")
-            wait_until(lambda: not case.complaint(asker.why(case.wanted)), SECONDS, "it is noticed")
+            asker.until(case, SECONDS)
         finally:
             lab.kubectl(f"{dns}={wanted}")
     lab.kubectl("wait --for=condition=Available --timeout=90s deployment coredns --namespace=kube-system")

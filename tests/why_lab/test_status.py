@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import WORKERS, Lab, playbook, wait_until
@@ -72,7 +73,7 @@ def test_a_node_that_is_down_is_one_line(lab: Lab, asker: Asker) -> None:
     """With all pods of two owners; 150 pods of another fault are one line, too. 200 pods take 5 s at most."""
     with injected(lab, CROWD):
         for case in CROWD[1:]:
-            wait_until(lambda it=case: asker.why(it.wanted)["state"] == "healthy", 180, f"{case.name} runs")
+            asker.until(case, 180)
         lab.run(NODE, "systemctl stop kubelet")
         try:
             wait_until(lambda: _node(asker)["count"] > ON_NODE, 120, f"all pods of {NODE} are in its line")
@@ -106,7 +107,7 @@ def test_a_node_that_is_down_is_one_line(lab: Lab, asker: Asker) -> None:
     assert max(engine, program, run) <= SECONDS
 
 
-def _node(asker: Asker) -> dict[str, object]:
+def _node(asker: Asker) -> dict[str, Any]:
     """The line of the node."""
     found = [it for it in asker.everything()["causes"] if it["object"] == f"node/{NODE}" and it["code"] == "NodeSilent"]
     return found[0] if found else {"count": 0, "affected": []}

@@ -93,7 +93,7 @@ def pods(lab: Lab, asker: Asker) -> Iterator[tuple[Case, Case]]:
     ends = Case("api-ends", [deployment(shell("echo giving up; exit 3"))], code="ExitCode")
     with injected(lab, [well, ends]):
         for case in (well, ends):
-            wait_until(lambda it=case: not it.complaint(asker.why(it.wanted)), 90, f"{case.name} is as it should be")
+            asker.until(case, 90)
         yield well, ends
 
 

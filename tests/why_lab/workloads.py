@@ -185,16 +185,22 @@ def beside(app: str) -> Document:
 def admission(kind: str, space: str) -> list[Document]:
     """A webhook that nobody answers, or a policy that refuses, for the pods of one namespace."""
     name = f"{space}.why.example"
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    own = {"matchLabels": {"kubernetes.io/metadata.name": space}}
-    api = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
+    rule: Document = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    own: Document = {"matchLabels": {"kubernetes.io/metadata.name": space}}
+    api: Document = {"apiVersion": "admissionregistration.k8s.io/v1", "metadata": {"name": name}}
     if kind == "webhook":
-        asked = {"service": {"namespace": space, "name": "gone", "path": "/"}}
-        hook = {"name": name, "rules": [rule], "clientConfig": asked, "sideEffects": "None", "timeoutSeconds": 2}
+        asked: Document = {"service": {"namespace": space, "name": "gone", "path": "/"}}
+        hook: Document = {
+            "name": name,
+            "rules": [rule],
+            "clientConfig": asked,
+            "sideEffects": "None",
+            "timeoutSeconds": 2,
+        }
         hook |= {"admissionReviewVersions": ["v1"], "failurePolicy": "Fail", "namespaceSelector": own}
         return [{**api, "kind": "ValidatingWebhookConfiguration", "webhooks": [hook]}]
-    asked = {"expression": "has(object.metadata.labels.team)", "message": "a pod has to say its team"}
-    spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": [asked]}
+    check = {"expression": "has(object.metadata.labels.team)", "message": "a pod has to say its team"}
+    spec = {"matchConstraints": {"resourceRules": [rule]}, "validations": [check]}
     bound = {"policyName": name, "validationActions": ["Deny"], "matchResources": {"namespaceSelector": own}}
     return [
         {**api, "kind": "ValidatingAdmissionPolicy", "spec": spec},
@@ -208,7 +214,7 @@ def mounted(**source: Any) -> Document:
     return deployment(at, volumes=[volume(**source)])
 
 
-LIMITS = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "most"}}
+LIMITS: Document = {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "most"}}
 LIMITS["spec"] = {"limits": [{"type": "Container", "max": {"memory": "64Mi"}}]}
 MORE_THAN_WORKERS = len(WORKERS) + 1
 POD = "pod/{ns}/{pod}"
@@ -249,7 +255,7 @@ IMAGES = [
 ]  # fmt: skip
 
 # A folder of the node that is root's alone.
-ROOTS = {"volumeMounts": [{"name": "data", "mountPath": "/work"}], "securityContext": {"runAsUser": 65534}}
+ROOTS: Document = {"volumeMounts": [{"name": "data", "mountPath": "/work"}], "securityContext": {"runAsUser": 65534}}
 EXEC = {"exec": {"command": ["/agnhost", "no-such-command"]}, "periodSeconds": 1, "failureThreshold": 1}
 CONTAINERS = [
     Case("mount-secret", [mounted(secret={"secretName": "tls"})], code="SecretMissing", object="secret/{ns}/tls"),

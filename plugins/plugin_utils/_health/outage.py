@@ -56,7 +56,7 @@ class Sick:
     @property
     def stopped(self) -> bool:
         """Nobody has it run; what fails again and again is failed or activating."""
-        return self.said["active"] == "inactive"
+        return bool(self.said["active"] == "inactive")
 
 
 def outage(seen: Seen, now: datetime) -> dict[str, Any]:

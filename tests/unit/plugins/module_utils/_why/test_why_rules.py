@@ -440,8 +440,8 @@ def test_a_hook_that_fails_again_and_again() -> None:
     facts = Facts(NOW)
     ended = {"terminated": {"exitCode": 137, "reason": "Error", "containerID": "containerd://1"}}
     state = {"name": "web", "state": {"waiting": {"reason": "CrashLoopBackOff"}}, "lastState": ended, "restartCount": 2}
-    status_of = {"containerStatuses": [{**state, "containerID": "containerd://1"}]}
-    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, **status_of)}
+    statuses = [{**state, "containerID": "containerd://1"}]
+    pod = {"kind": "Pod", **a_pod("web-1", "w1", False, containerStatuses=statuses)}
     assert [it.code for it in pods.judge(facts, pod)] == ["Killed"]
     about = {"kind": "Pod", "namespace": "shop", "name": "web-1", "fieldPath": "spec.containers{web}"}
     text = "PostStartHook failed: command '/warm-up' exited with 1"
