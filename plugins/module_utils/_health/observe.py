@@ -25,7 +25,7 @@ COMMAND_SECONDS = 6.0
 DEADLINE_SECONDS = 7.0
 # Of the journal of what is not well: enough to say why.
 COMPLAINT = re.compile(
-    r"error|fail|panic|fatal|refused|expired|denied|no space|read-only|unknown|invalid", re.IGNORECASE
+    r"error|fail|panic|fatal|refused|expired|denied|no space|read-only|unknown|invalid|not defined", re.IGNORECASE
 )
 WORDS, WORDS_LENGTH = 20, 600
 # Besides the folders of components' data.

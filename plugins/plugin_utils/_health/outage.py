@@ -28,8 +28,11 @@ CERTIFICATE = re.compile(
 DISK = re.compile(r"no space left on device|read-only file system|disk quota exceeded", re.IGNORECASE)
 PORT = re.compile(r"listen \w+ \S*?:(?P<port>\d+): bind: address already in use", re.IGNORECASE)
 WRONG = re.compile(
-    r"unknown flag|invalid argument \"|unknown field|error (?:loading|parsing|validating)|couldn't parse", re.IGNORECASE
+    r"unknown flag|flag provided but not defined|invalid argument \"|unknown field|"
+    r"error (?:loading|parsing|validating)|couldn't parse",
+    re.IGNORECASE,
 )
+FIELDS = re.compile(r'"(msg|error)":"((?:[^"\\]|\\.)*)')
 # etcd's and Go's words for data that it cannot go on with.
 DAMAGED = re.compile(
     r"file checksum mismatch|crc mismatch|walpb|invalid database|failed to recover|file is corrupt", re.IGNORECASE
@@ -47,7 +50,12 @@ class Sick:
     @property
     def words(self) -> list[str]:
         """Its own: how its health was, and its journal."""
-        return [line for line in (str(self.said["complaint"]), *self.said.get("journal", [])[-RECENT:]) if line]
+        return [line for line in (str(self.said["complaint"]), *self.journal) if line]
+
+    @property
+    def journal(self) -> list[str]:
+        """Its last complaints, as sentences."""
+        return [_sentence(line) for line in self.said.get("journal", [])[-RECENT:]]
 
     def find(self, pattern: re.Pattern[str]) -> re.Match[str] | None:
         """The newest words that match."""
@@ -119,7 +127,7 @@ def _judge(seen: Seen, name: str, sick: list[Sick], now: datetime) -> dict[str, 
     down = [it for it in sick if it.said["active"] not in RUNS] or sick
     for it in down:
         # Its last words say more than its state.
-        lines += [f"{it.host}: {line[:300]}" for line in it.said.get("journal", [])[-3:]]
+        lines += [f"{it.host}: {line[:300]}" for line in it.journal[-3:]]
     for judge in (_disk, _port, _wrong, _damaged):
         # Of what somebody has stopped the last words are not why it does not run.
         for it in [it for it in down if not it.stopped]:
@@ -230,6 +238,12 @@ def _state(it: Sick) -> str:
     if it.said["active"] not in RUNS:
         return f"{it.said['unit']} is {it.said['active']} ({it.said['sub']})"
     return " ".join(str(it.said["complaint"]).split())[:300]
+
+
+def _sentence(line: str) -> str:
+    """What a line of etcd's, which are JSON, says."""
+    said = dict(FIELDS.findall(line)) if line.startswith("{") else {}
+    return ": ".join(said[key] for key in ("msg", "error") if key in said) or line
 
 
 def _title(name: str) -> str:

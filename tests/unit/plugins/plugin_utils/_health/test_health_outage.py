@@ -160,6 +160,14 @@ def test_its_data(cluster: Cluster) -> None:
     assert why(cluster) == ("EtcdDataDamaged", "host/m1")
 
 
+def test_etcd_speaks_json(cluster: Cluster) -> None:
+    """Its sentence is what counts, without place and stack."""
+    line = '{"level":"fatal","caller":"etcd.go:157","msg":"discovery failed","error":"the moon is \\"wrong\\"","stack'
+    down(cluster, "etcd", journal=[line])
+    assert why(cluster) == ("EtcdDown", "component/etcd")
+    assert verdict(cluster) == 'etcd does not work on m1, m2, m3: discovery failed: the moon is \\"wrong\\"'
+
+
 def test_what_nobody_thought_of(cluster: Cluster) -> None:
     """Its last words; without any, its state; and an answer that is not understood."""
     down(cluster, "kube-apiserver", journal=["fatal: the moon is wrong"])
