@@ -147,9 +147,10 @@ def remove(lab: Lab, wanted: set[str]) -> None:
 
 @pytest.fixture(scope="session")
 def world(lab: Lab) -> Iterator[None]:
-    """All cases, and what makes two of them what they are."""
+    """All cases, and what makes three of them what they are."""
     with injected(lab, CASES):
         lab.kubectl("delete pod web --namespace=why-finalizer --wait=false")
-        # Its policy was made with it, and is in force by now.
-        lab.kubectl("scale deployment web --namespace=why-policy --replicas=1")
+        # What refuses their pods was made with them, and is in force by now.
+        for space in ("why-policy", "why-webhook"):
+            lab.kubectl(f"scale deployment web --namespace={space} --replicas=1")
         yield

@@ -243,7 +243,7 @@ CREATION = [
          labels=(("pod-security.kubernetes.io/enforce", "restricted"),)),
     Case("account", [owner("StatefulSet", serviceAccountName="robot")], "statefulset/web", "ServiceAccountMissing", "serviceaccount/{ns}/robot"),
     Case("priority", [owner("DaemonSet", priorityClassName="urgent")], "daemonset/web", "PriorityClassMissing", "priorityclass/urgent"),
-    Case("webhook", [*admission("webhook", "why-webhook"), deployment()], code="WebhookUnreachable", object="webhook/{ns}.why.example", says="not found"),
+    Case("webhook", [*admission("webhook", "why-webhook"), deployment(replicas=0)], code="WebhookUnreachable", object="webhook/{ns}.why.example", says="not found"),
     Case("policy", [*admission("policy", "why-policy"), deployment(replicas=0)], code="PolicyDenied", object="validatingadmissionpolicy/{ns}.why.example", says="team"),
 ]  # fmt: skip
 
