@@ -254,8 +254,6 @@ IMAGES = [
     Case("never", [deployment(container(image=NO_TAG, imagePullPolicy="Never"))], code="ImageNeverPull", object=f"image/{NO_TAG}"),
 ]  # fmt: skip
 
-# A folder of the node that is root's alone.
-ROOTS: Document = {"volumeMounts": [{"name": "data", "mountPath": "/work"}], "securityContext": {"runAsUser": 65534}}
 EXEC = {"exec": {"command": ["/agnhost", "no-such-command"]}, "periodSeconds": 1, "failureThreshold": 1}
 CONTAINERS = [
     Case("mount-secret", [mounted(secret={"secretName": "tls"})], code="SecretMissing", object="secret/{ns}/tls"),
@@ -271,7 +269,7 @@ CONTAINERS = [
     Case("executable", [deployment(container(command=["/etc/passwd"]))], code="NotExecutable", object=POD, says="/etc/passwd"),
     Case("format", [keys("ConfigMap", "app", app="no program\n"), deployment(container(command=["/data/app"], volumeMounts=[{"name": "data", "mountPath": "/data"}]),
          volumes=[volume(configMap={"name": "app", "defaultMode": 0o755})])], code="WrongPlatform", object=f"image/{AGNHOST}"),
-    Case("cwd", [deployment(container(workingDir="/work", **ROOTS), volumes=[volume(hostPath={"path": "/root"})])], code="WorkingDirectory", object=POD, says="/work"),
+    Case("cwd", [deployment(container(workingDir="/agnhost"))], code="WorkingDirectory", object=POD, says="directory /agnhost"),
     Case("mount-wrong", [deployment(container(volumeMounts=[{"name": "data", "mountPath": "/agnhost"}]), volumes=[volume(emptyDir={})])], code="MountWrong", object=POD),
     Case("no-memory", [deployment(container(resources={"limits": {"memory": "100k"}}))], code="MemoryLimitTooSmall", object=POD),
     Case("oom", [deployment(shell("a=xxxxxxxx; while :; do a=$a$a; done", resources={"limits": {"memory": "48Mi"}}))], code="OutOfMemory", object=POD, says="48Mi"),
@@ -289,7 +287,7 @@ CONTAINERS = [
     Case("liveness", [deployment(container(livenessProbe=NOBODY_LISTENS))], code="LivenessProbe", object=POD, says="nothing listens on port 8081"),
     Case("startup", [deployment(container(startupProbe=EXEC))], code="StartupProbe", object=POD),
     Case("hook", [deployment(container(lifecycle={"postStart": {"exec": {"command": ["/agnhost", "no-such-command"]}}}))], code="PostStartHook", object=POD),
-    Case("init", [pod(initContainers=[shell("exit 2", "migrate")])], "pod/web", "ExitCode", WEB, "init migrate"),
+    Case("init", [pod(initContainers=[shell("exit 2", "migrate")])], "pod/web", "ExitCode", WEB, "init container migrate"),
     Case("init-runs", [pod(initContainers=[container("wait", args=["pause"])])], "pod/web", "InitContainerRuns", WEB, "wait"),
     Case("sidecar", [pod(container(), shell("exit 1", "proxy"))], "pod/web", "ExitCode", WEB, "proxy"),
     Case("failed", [pod(shell("exit 4"), restartPolicy="Never")], "pod/web", "ExitCode", WEB, "exit code 4"),

@@ -56,9 +56,9 @@ START = [
     ),
     Rule(
         "WorkingDirectory",
-        r"chdir to cwd \(\"(?P<path>[^\"]+)\"\)",
+        r"chdir to cwd \(\"(?P<path>[^\"]+)\"\)|container init: mkdir (?P<other>\S+): not a directory",
         "{pod}",
-        "container {container} cannot start: it may not enter its working directory {path}",
+        "container {container} cannot start: it cannot enter its working directory {path}{other}",
         "correct workingDir, or the folder's permissions in the image",
     ),
     Rule(
@@ -78,6 +78,14 @@ START = [
 ]
 # Of the program's own last lines, newest first; they say more than exit code 1.
 LINES = [
+    # The runtime's own: it is in the container by then.
+    Rule(
+        "WrongPlatform",
+        r"^exec \S+: exec format error",
+        "image/{image}",
+        "its program was made for another processor (or is a script without #!)",
+        START[1].todo,
+    ),
     Rule(
         "ReadOnlyFileSystem",
         r"(?i)read-only file ?system",
@@ -191,14 +199,15 @@ def _ended(facts: Facts, pod: Document, container: Document, status: Document, e
     evidence = [f"container {who} ended with exit code {how} {span(facts.age(ended.get('finishedAt')))} ago"]
     evidence += [str(ended["message"])] if ended.get("message") else []
     evidence += [f"log: {line}" for line in lines[-5:]]
+    about = full(pod)
     name_of, verdict, todo = _by_code(pod, container, ended, code)
     if name_of == "ExitCode":
-        text = next((line for line in reversed(lines) if apply(LINES, line, pod="")), "")
-        found = apply(LINES, text, pod=full(pod)) if text else None
+        known = {"pod": full(pod), "image": container["image"]}
+        found = next((said for line in reversed(lines) if (said := apply(LINES, line, **known))), None)
         if found:
-            name_of, todo = found.code, found.todo
+            name_of, todo, about = found.code, found.todo, found.object
             verdict = f"container {who} ends with exit code {code}: by its last lines {found.verdict}"
-    return Cause(name_of, full(pod), verdict, todo, (*evidence, *_restarts(status)), container=who)
+    return Cause(name_of, about, verdict, todo, (*evidence, *_restarts(status)), container=who)
 
 
 def _by_code(pod: Document, container: Document, ended: dict[str, Any], code: int) -> tuple[str, str, str]:

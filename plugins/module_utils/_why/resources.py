@@ -33,7 +33,7 @@ Amounts = dict[str, float]
 def quantity(text: Any) -> float:
     """A quantity as Kubernetes writes it: 250m, 64Mi, 1e3."""
     value = str(text)
-    number = value.rstrip("numkMGTPEi")
+    number = value.rstrip("numkKMGTPEi")
     return float(number) * UNITS[value[len(number) :]]
 
 

@@ -82,8 +82,7 @@ def _causes(said: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _add(groups: dict[tuple[str, str], dict[str, Any]], cause: dict[str, Any], item: Document, facts: Facts) -> None:
-    # A pod is not to blame for itself: its owner's pods have the same template.
-    blamed = full(item) if cause["object"].startswith("pod/") else cause["object"]
+    blamed = _blamed(cause["object"], item, facts)
     group = groups.setdefault(
         (cause["code"], blamed),
         {
@@ -96,6 +95,17 @@ def _add(groups: dict[tuple[str, str], dict[str, Any]], cause: dict[str, Any], i
     suffering = [_shown(it) for it in _pods(facts, item, cause)] or [_shown(item)]
     group["affected"] += [it for it in suffering if it not in group["affected"]]
     group["count"] = len(group["affected"])
+
+
+def _blamed(about: str, item: Document, facts: Facts) -> str:
+    """A pod is not to blame for itself: its owner's pods have the same template."""
+    kind, _, rest = about.partition("/")
+    if kind != "pod":
+        return about
+    space, _, named = rest.partition("/")
+    pod = facts.get("Pod", space, named)
+    above = [pod, *pods.owners(facts, pod)] if pod else [item]
+    return full(above[-1])
 
 
 def _pods(facts: Facts, item: Document, cause: dict[str, Any]) -> list[Document]:

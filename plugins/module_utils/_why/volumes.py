@@ -38,7 +38,7 @@ RULES = [
     ),
     Rule(
         "HostPathWrong",
-        r"hostPath type check failed: (?P<path>\S+) is not (?P<wanted>.+)",
+        r"hostPath type check failed[:,] (?P<path>\S+) is not (?P<wanted>[^,]+)",
         "node/{node}",
         "{who} mounts {path} of node {node}, which is not {wanted}",
         "create it on {node}, correct the path, or use type: DirectoryOrCreate",

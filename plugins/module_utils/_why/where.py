@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from . import pods
-from .model import NEVER, Document, Facts, condition, containers, name, namespace, ref, span, time, when
+from .model import NEVER, Document, Facts, condition, containers, name, names, namespace, ref, span, time, when
 
 # A static pod's folder has the name that its kubelet gave it.
 MIRROR = "kubernetes.io/config.mirror"
@@ -104,7 +104,7 @@ def _node(facts: Facts, node: Document) -> list[tuple[datetime, str]]:
     found = [(when(it), f"node {name(node)} {words[it['reason']]}") for it in facts.about(node, *words)]
     stamp, _, changed = str((node["metadata"].get("annotations") or {}).get(SITE_RUN) or "").partition(" ")
     if changed:
-        found.append((time(stamp), f"a site run changed {changed} on node {name(node)}"))
+        found.append((time(stamp), f"a site run changed {names(changed.split(', '))} on node {name(node)}"))
     ready = condition(node, "Ready")
     if ready.get("lastTransitionTime"):
         how = "became ready" if ready.get("status") == "True" else "stopped being ready"

@@ -254,7 +254,8 @@ def test_namespace_that_hangs() -> None:
 
 
 @pytest.mark.parametrize(
-    ("written", "amount"), [("250m", 0.25), ("64Mi", 2.0**26), ("1e3", 1000.0), ("2", 2.0), ("1.5Gi", 1.5 * 2**30)]
+    ("written", "amount"),
+    [("250m", 0.25), ("64Mi", 2.0**26), ("1e3", 1000.0), ("24Ki", 24576.0), ("1.5Gi", 1.5 * 2**30)],
 )
 def test_quantities(written: str, amount: float) -> None:
     """As Kubernetes writes them."""
