@@ -8,7 +8,6 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import signal
 import socket
 import subprocess
 import sys
@@ -120,9 +119,14 @@ def _hosts(site: dict[str, Any], wanted: target.Target) -> dict[str, Any]:
 
 def run(site: dict[str, Any] | None = None) -> None:
     """What the installed program does."""
-    # `kubectl why … | head` ends it as it ends any program.
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
-    sys.exit(main(site=site))
+    try:
+        code = main(site=site)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # `kubectl why … | head`: nobody reads on. (The signal would end it for a connection that a server closes, too.)
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
 
 
 if __name__ == "__main__":

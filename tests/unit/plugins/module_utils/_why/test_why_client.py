@@ -6,7 +6,10 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
+import os
+import socket
 import subprocess
 import sys
 import threading
@@ -285,6 +288,35 @@ def test_hosts_are_asked_where_no_api_server_answers(
         shown = capsys.readouterr()
         assert "on the control node: ansible-playbook -i inventory selfhosted.kubernetes." in shown.err
         assert "by ssh" not in shown.err
+
+
+def test_who_hangs_up(tmp_path: Path) -> None:
+    """A server that closes each connection is unreachable, and ends no program by a signal; nor does a reader."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hang_up() -> None:
+            with contextlib.suppress(OSError):
+                while True:
+                    listener.accept()[0].close()
+
+        threading.Thread(target=hang_up, daemon=True).start()
+        answer = json.dumps(config(f"https://127.0.0.1:{listener.getsockname()[1]}"))
+        (tmp_path / "kubectl").write_text(f"#!/bin/sh\necho '{answer}'\n")
+        (tmp_path / "kubectl").chmod(0o755)
+        folder = Path(cli.__file__).parents[1]
+        code = f"import sys; sys.path.insert(0, {str(folder)!r}); from _why import cli; cli.run()"
+        environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
+        ask = [sys.executable, "-c", code]
+        for _attempt in range(3):
+            done = subprocess.run([*ask, "web"], env=environment, capture_output=True, text=True, check=False)
+            assert (done.returncode, "does not answer" in done.stderr) == (2, True), done.stderr
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*ask, "web", "-o", "json"], env=environment, stdout=writer, stderr=subprocess.PIPE, check=False
+    )
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
 
 
 def test_runs_from_a_wheel_of_the_same_source() -> None:
