@@ -125,12 +125,11 @@ def _judge(seen: Seen, name: str, sick: list[Sick], now: datetime) -> dict[str, 
     """Those that do not run first: one that runs alone suffers from them."""
     lines = [f"{it.host}: {name}: {_state(it)}" for it in sick]
     down = [it for it in sick if it.said["active"] not in RUNS] or sick
-    for it in down:
-        # Its last words say more than its state.
-        lines += [f"{it.host}: {line[:300]}" for line in it.journal[-3:]]
+    # Of what somebody has stopped the last words are not why it does not run.
+    failing = [it for it in down if not it.stopped]
+    lines += [f"{it.host}: {line[:300]}" for it in failing for line in it.journal[-3:]]
     for judge in (_disk, _port, _wrong, _damaged):
-        # Of what somebody has stopped the last words are not why it does not run.
-        for it in [it for it in down if not it.stopped]:
+        for it in failing:
             found = judge(seen, it, lines)
             if found:
                 return found
