@@ -132,14 +132,15 @@ def components(
 
 def last_words(host: Host, unit: str) -> dict[str, list[str]]:
     """What a unit that is not well complained of last; and who listens, where another has its port."""
-    shown = ["--output=cat", "--no-pager", "--quiet", "--lines=200", "--since=-1h"]
+    # Backwards: with --since alone the lines are the first ones.
+    shown = ["--output=cat", "--no-pager", "--quiet", "--lines=200", "--since=-1h", "--reverse"]
     done = host.try_run(["journalctl", f"--unit={unit}", *shown], timeout=PROBE_SECONDS)
-    lines = [line.strip()[:WORDS_LENGTH] for line in done.stdout.splitlines() if COMPLAINT.search(line)][-WORDS:]
+    lines = [line.strip()[:WORDS_LENGTH] for line in done.stdout.splitlines() if COMPLAINT.search(line)][:WORDS]
     taken = any("address already in use" in line for line in lines)
     listeners = (
         host.try_run(["ss", "--listening", "--tcp", "--numeric", "--processes", "--no-header"]) if taken else None
     )
-    return {"journal": lines, "listeners": listeners.stdout.splitlines() if listeners else []}
+    return {"journal": lines[::-1], "listeners": listeners.stdout.splitlines() if listeners else []}
 
 
 def told(answer: Any) -> str:

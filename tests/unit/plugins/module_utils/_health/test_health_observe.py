@@ -85,11 +85,11 @@ def test_the_last_words_of_what_is_not_well(tmp_path: Path) -> None:
     """Complaints alone; and who listens where another has its port. Of what is well no journal is read."""
     taken = "listen tcp 0.0.0.0:6443: bind: address already in use, failed"
     listens = 'LISTEN 0 5 0.0.0.0:6443 0.0.0.0:* users:(("python3",pid=1,fd=3))'
-    host = Told(tmp_path, show=SHOWN.format("activating", "auto-restart"), journalctl=f"starting\n{taken}\n")
+    host = Told(tmp_path, show=SHOWN.format("activating", "auto-restart"), journalctl=f"starting\n{taken}\nfailed\n")
     host.says |= {"ss": listens}
     host.record("toy", unit="toy.service")
     toy = observe.observe(host)["components"]["toy"]
-    assert (toy["journal"], toy["listeners"]) == ([taken], [listens])
+    assert (toy["journal"], toy["listeners"]) == (["failed", taken], [listens])
     well = Told.__new__(Told)
     Host.__init__(well, str(tmp_path))
     well.says = {"list-units": "", "show": SHOWN.format("active", "running")}
