@@ -316,7 +316,7 @@ def test_who_hangs_up(tmp_path: Path) -> None:
         [*ask, "web", "-o", "json"], env=environment, stdout=writer, stderr=subprocess.PIPE, check=False
     )
     os.close(writer)
-    assert (done.returncode, done.stderr) == (1, b"")
+    assert (done.returncode, done.stderr) == (1, "")
 
 
 def test_runs_from_a_wheel_of_the_same_source() -> None:
