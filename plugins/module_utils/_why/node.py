@@ -22,19 +22,20 @@ RULES = [
         "node {node} is down or cut off: its kubelet has said nothing for {since}",
         "ssh {node}; if it answers, " + KUBELET + f" (a certificate that has ended is named there); {CHECK}",
     ),
+    # Before the network, of which nobody knows while it is down.
+    Rule(
+        "ContainerRuntimeDown",
+        "container runtime is down|container runtime not ready|PLEG is not healthy|runtime status check may not have",
+        "node/{node}",
+        "node {node} starts no containers: its container runtime does not answer its kubelet",
+        "on {node}: systemctl status containerd; journalctl -u containerd -n 50",
+    ),
     Rule(
         "NodeNetworkNotReady",
         "NetworkPluginNotReady|NetworkReady=false|cni plugin not initialized",
         "node/{node}",
         "node {node} starts no pods: its pod network (CNI) is not set up",
         "on {node}: ls /etc/cni/net.d; systemctl status flanneld; journalctl -u containerd -n 50",
-    ),
-    Rule(
-        "ContainerRuntimeDown",
-        "container runtime is down|runtime.*not ready|PLEG is not healthy|container runtime status check may not have",
-        "node/{node}",
-        "node {node} starts no containers: its container runtime does not answer its kubelet",
-        "on {node}: systemctl status containerd; journalctl -u containerd -n 50",
     ),
     Rule(
         "NodeShutdown",

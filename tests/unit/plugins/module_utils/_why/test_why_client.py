@@ -312,9 +312,8 @@ def test_who_hangs_up(tmp_path: Path) -> None:
             assert (done.returncode, "does not answer" in done.stderr) == (2, True), done.stderr
     reader, writer = os.pipe()
     os.close(reader)
-    done = subprocess.run(
-        [*ask, "web", "-o", "json"], env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, check=False
-    )
+    cut = [*ask, "web", "-o", "json"]
+    done = subprocess.run(cut, env=environment, stdout=writer, stderr=subprocess.PIPE, text=True, check=False)
     os.close(writer)
     assert (done.returncode, done.stderr) == (1, "")
 

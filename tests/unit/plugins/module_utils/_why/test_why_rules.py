@@ -182,6 +182,11 @@ def test_starts(message: str, code: str) -> None:
     [
         ("[container runtime is down, PLEG is not healthy: pleg was last seen active 3m ago]", "ContainerRuntimeDown"),
         ("node is shutting down", "NodeShutdown"),
+        (
+            "[container runtime is down, container runtime network not ready: NetworkReady=false]",
+            "ContainerRuntimeDown",
+        ),
+        ("container runtime network not ready: NetworkReady=false reason:NetworkPluginNotReady", "NodeNetworkNotReady"),
         ("whatever", "NodeNotReady"),
     ],
 )
