@@ -36,6 +36,7 @@ OWNERS = {
     "/etc/logging/": "victoria-logs",
     "/etc/monitoring/": "prometheus",
     "/etc/registry/": "registry",
+    "/etc/status-page/": "status-page",
     "/etc/vlagent/": "vlagent",
     "/var/lib/git/": "git",
 }
@@ -223,10 +224,9 @@ def test_keys_of_authorities_are_on_no_host(lab: Lab, machine: str) -> None:
     assert len(authorities) == 4
     pems = [path for path in keys(lab, machine) if path.endswith(".key")]
     output = lab.run(machine, f"for key in {' '.join(pems)}; do openssl pkey -in $key -pubout; done")
-    public = set(re.findall(r"-----BEGIN PUBLIC KEY-----\n.*?-----END PUBLIC KEY-----\n", output, re.DOTALL))
-    # The service accounts' key is twice on a master.
-    assert len(public) >= len(pems) - 1
-    assert not public & authorities
+    public = re.findall(r"-----BEGIN PUBLIC KEY-----\n.*?-----END PUBLIC KEY-----\n", output, re.DOTALL)
+    assert len(public) == len(pems)
+    assert not set(public) & authorities
 
 
 def test_keys_of_authorities_are_private_on_the_control_node() -> None:
