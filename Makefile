@@ -7,7 +7,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-logs test-why test-rotate lint unit package molecule lab lab-destroy bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-logs test-outside test-why test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -59,6 +59,9 @@ test-faults: setup ## the scenario faults: everything that can break is broken, 
 
 test-rotate: setup ## the scenario rotate: every certificate, CA and key is replaced under load, also with interruptions; figures go to .lab/rotate.json
 	@molecule test --scenario-name rotate
+
+test-outside: setup ## the scenario outside: every query of every dashboard, and the status page while masters are away
+	@molecule test --scenario-name outside
 
 test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
 	@molecule test --scenario-name scale
