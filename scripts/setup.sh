@@ -43,6 +43,7 @@ wanted=$(sha256sum requirements-dev.txt | cut -d' ' -f1)
 if [ "$(cat .venv/requirements.sha256 2>/dev/null)" != "$wanted" ]; then
     echo "making the Python environment .venv"
     rm -rf .venv
+    hash -r # python3 was the one in there.
     python3 -m venv .venv
     .venv/bin/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
     echo "$wanted" >.venv/requirements.sha256
