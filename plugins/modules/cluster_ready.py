@@ -88,10 +88,9 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.where import SITE_RUN
 
 KUBECTL = ["/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", "--request-timeout=5s"]
-# Of a node: when a site run changed something there last, and which components. module_utils/_why/where.py reads it.
-NOTE = "selfhosted.kubernetes/site-run"
 # Pods are asked for only to explain; all kinds together are one process and three small requests.
 KINDS = "nodes,deployments.apps,apiservices.apiregistration.k8s.io,namespaces"
 
@@ -142,7 +141,7 @@ def note(module: AnsibleModule, nodes: list[str]) -> None:
         {
             "apiVersion": "v1",
             "kind": "Node",
-            "metadata": {"name": name, "annotations": {NOTE: f"{now} {', '.join(on)}"}},
+            "metadata": {"name": name, "annotations": {SITE_RUN: f"{now} {', '.join(on)}"}},
         }
         for name, on in changed(module.params["applied"]).items()
         if name in nodes

@@ -124,25 +124,23 @@ def follow(api: Api, put: Callable[[list[dict[str, str]]], None], state: Path) -
     """Everything since the last time, and then what comes; ends by an error, or when the API ends a watch."""
     known = state.read_text(encoding="utf-8").strip() if state.exists() else ""
     if not known:
-        items, version = api.listed()
-        put_new(items, 0, put)
-        remember(state, version)
-        known = version
+        known = catch_up(api, put, state, 0)
     try:
         for change in api.watched(known):
             if change["type"] in ("ADDED", "MODIFIED"):
                 put([line(change["object"])])
             remember(state, change["object"]["metadata"]["resourceVersion"])
     except GoneError:
-        items, version = api.listed()
-        put_new(items, int(known), put)
-        remember(state, version)
+        catch_up(api, put, state, int(known))
 
 
-def put_new(items: list[dict[str, Any]], known: int, put: Callable[[list[dict[str, str]]], None]) -> None:
-    """Those that changed after a version; versions are numbers that grow (KEP-5504)."""
+def catch_up(api: Api, put: Callable[[list[dict[str, str]]], None], state: Path, known: int) -> str:
+    """Store what changed after a version, and say up to which; versions are numbers that grow (KEP-5504)."""
+    items, version = api.listed()
     if lines := [line(it) for it in items if int(it["metadata"]["resourceVersion"]) > known]:
         put(lines)
+    remember(state, version)
+    return version
 
 
 def remember(state: Path, version: str) -> None:

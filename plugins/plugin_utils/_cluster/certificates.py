@@ -66,10 +66,11 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
             if "backup" in inventory.settings.outside_services:
                 certificates.append(Certificate(f"{host.name}/backup-etcd-client", "etcd", "backup", CLIENT))
             # They ask Prometheus, which lets in whom the outside CA names; no gate and no API server does.
-            readers = [name for name in ("grafana", "status_page") if name in inventory.settings.outside_services]
+            readers = {"grafana": "grafana", "status_page": "status-page"}
             certificates += [
-                Certificate(f"{host.name}/{name.replace('_', '-')}", "outside", name.replace("_", "-"), CLIENT)
-                for name in readers
+                Certificate(f"{host.name}/{name}", "outside", name, CLIENT)
+                for service, name in readers.items()
+                if service in inventory.settings.outside_services
             ]
         if "monitoring" in inventory.settings.outside_services:
             certificates += _monitoring(host, inventory.within(host.name, "outside"))

@@ -225,17 +225,20 @@ def _monitoring(inventory: Inventory) -> dict[str, Any]:
     """What is watched and who is told; empty where nothing is."""
     if "monitoring" not in inventory.settings.outside_services:
         return {}
-    hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
     peers = [inventory.hosts[name].address for name in inventory.groups["outside"]]
-    return {"peers": peers, "targets": targets(hosts)}
+    return {"peers": peers, "targets": targets(_with_components(inventory))}
 
 
 def _shown(inventory: Inventory) -> list[dict[str, Any]]:
     """What the status page lists; nothing where there is none."""
     if "status_page" not in inventory.settings.outside_services:
         return []
-    hosts = [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
-    return shown(hosts, inventory.groups)
+    return shown(_with_components(inventory), inventory.groups)
+
+
+def _with_components(inventory: Inventory) -> list[tuple[Host, list[str]]]:
+    """Each host with what it has."""
+    return [(host, components(inventory, host.name)) for host in inventory.hosts.values()]
 
 
 def _logging(inventory: Inventory) -> dict[str, Any]:
