@@ -88,6 +88,9 @@ def no_masters(lab: Lab, webhook: None) -> Iterator[float]:
     """All of them are shut down, since this moment, and back afterwards."""
     assert webhook is None
     wait_until(lambda: down(lab) == [], TARGETS_SECONDS, "all targets are up")
+    # Another test's outage is over, for Alertmanager too: a group lives for group_interval and 30 s after its last alert.
+    earlier = 'last_over_time(ALERTS{alertname="KubeAPIDown"}[1m])'
+    wait_until(lambda: query(lab, earlier) == [], TARGETS_SECONDS, "KubeAPIDown is a minute ago")
     began = float(lab.run(OPERATOR, "date +%s.%N"))
     for master in MASTERS:
         docker("stop", "--time=1", master)
@@ -168,10 +171,14 @@ def test_watchdog_fires_and_is_sent(lab: Lab, webhook: None) -> None:
 
 def test_the_end_of_the_api_is_told_within_a_minute(lab: Lab, no_masters: float) -> None:
     """And Prometheus still knows of before and after."""
-    wait_until(lambda: bool(messages(lab, "/ops", "KubeAPIDown")), ALERT_SECONDS, "the message about the API comes")
-    told = messages(lab, "/ops", "KubeAPIDown")[0] - no_masters
-    print(f"\nfrom the first master's end to the message: {told:.1f} s")  # noqa: T201
-    assert told < ALERT_SECONDS
+
+    def told() -> list[float]:
+        """Seconds from the end, of each message."""
+        return [it - no_masters for it in messages(lab, "/ops", "KubeAPIDown") if it > no_masters]
+
+    wait_until(lambda: told() != [], ALERT_SECONDS, "the message about the API comes")
+    print(f"\nfrom the first master's end to the message: {told()[0]:.1f} s")  # noqa: T201
+    assert told()[0] < ALERT_SECONDS
     before = query(lab, 'sum(probe_success{job="probe-readyz"})', no_masters - 5)
     assert before[0]["value"][1] == str(len(MASTERS))
     assert query(lab, 'sum(probe_success{job="probe-readyz"})')[0]["value"][1] == "0"
