@@ -88,14 +88,21 @@ class Lab:
             "ServerAliveInterval": 2,
             "ServerAliveCountMax": 2,
         }
-        hosts = "".join(f"Host {name}\n    HostName {address(name)}\n" for name in MACHINES)
         common = "".join(f"    {key} {value}\n" for key, value in options.items())
-        self.config.write_text(f"{hosts}Host *\n{common}", encoding="utf-8")
-        self.machines = {name: testinfra.get_host(f"ssh://{name}", ssh_config=str(self.config)) for name in MACHINES}
+        self.config.write_text(f"Host *\n{common}", encoding="utf-8")
+        self.machines: dict[str, Any] = {}
+        for name in MACHINES:
+            self.add(name, address(name))
+
+    def add(self, name: str, address: str) -> None:
+        """One more."""
+        known = self.config.read_text(encoding="utf-8")
+        self.config.write_text(f"Host {name}\n    HostName {address}\n{known}", encoding="utf-8")
+        self.machines[name] = testinfra.get_host(f"ssh://{name}", ssh_config=str(self.config))
 
     def close(self) -> None:
         """End the connections."""
-        for name in MACHINES:
+        for name in self.machines:
             command = ["ssh", "-F", str(self.config), "-O", "exit", name]
             subprocess.run(command, capture_output=True, check=False)
 

@@ -5,13 +5,20 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator
-from typing import Any
-from urllib.parse import urlencode
 
 import pytest
+from ansible_collections.selfhosted.kubernetes.tests.lab.monitoring import (
+    ALERT_SECONDS,
+    TARGETS_SECONDS,
+    down,
+    listen,
+    messages,
+    no_longer_listen,
+    query,
+    quiet,
+)
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     CA,
     MACHINES,
@@ -26,71 +33,22 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     wait_until,
 )
 
-OUTSIDE_CA = "/etc/kubernetes/pki/outside-ca.crt"
-CERTIFICATE = "--cert /etc/monitoring/client.crt --key /etc/monitoring/client.key"
 STATUS = "curl --silent --insecure --max-time 5 --output /dev/null --write-out '%%{http_code}' %s"
-# As the lab's inventory says (monitoring_receivers); `heartbeat` comes by the same way.
-RECEIVER = ("0.0.0.0", 9999)
-MESSAGES = "/run/webhook.jsonl"
-# Each body that is posted becomes a line, with the time and the path.
-PROGRAM = f"""
-import http.server, json, time
-class Handler(http.server.BaseHTTPRequestHandler):
-    def do_POST(self):
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with open({MESSAGES!r}, "a") as file:
-            print(json.dumps([time.time(), self.path, body]), file=file, flush=True)
-        self.send_response(200)
-        self.end_headers()
-http.server.ThreadingHTTPServer({RECEIVER!r}, Handler).serve_forever()
-"""
-ALERT_SECONDS = 60
-# A target is asked every 15 s, certificates every 2 minutes.
-TARGETS_SECONDS = 180
-
-
-def query(lab: Lab, expression: str, moment: float | None = None) -> list[dict[str, Any]]:
-    """Series that Prometheus has, now or at a moment."""
-    asked = urlencode({"query": expression, **({"time": moment} if moment else {})})
-    url = f"https://127.0.0.1:9090/api/v1/query?{asked}"
-    answer = json.loads(lab.run(OPERATOR, f"curl --silent --cacert {OUTSIDE_CA} {CERTIFICATE} %s", url))
-    assert answer["status"] == "success", answer
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
-
-
-def down(lab: Lab) -> list[str]:
-    """What does not answer."""
-    series = [*query(lab, "up == 0"), *query(lab, "probe_success == 0")]
-    return sorted(f"{it['metric']['job']} {it['metric']['instance']}" for it in series)
-
-
-def messages(lab: Lab, path: str, alert: str) -> list[float]:
-    """When messages about an alert came."""
-    lines = [json.loads(line) for line in lab.operator.run(f"cat {MESSAGES}").stdout.splitlines()]
-    return [
-        moment
-        for moment, to, body in lines
-        if to == path and any(it["labels"]["alertname"] == alert and it["status"] == "firing" for it in body["alerts"])
-    ]
 
 
 @pytest.fixture(scope="module")
 def webhook(lab: Lab) -> Iterator[None]:
     """Somebody who is told."""
-    lab.run(OPERATOR, "systemd-run --quiet --unit=webhook /usr/bin/python3 -c %s", PROGRAM)
+    listen(lab)
     yield
-    lab.run(OPERATOR, f"systemctl stop webhook; rm -f {MESSAGES}")
+    no_longer_listen(lab)
 
 
 @pytest.fixture
 def no_masters(lab: Lab, webhook: None) -> Iterator[float]:
     """All of them are shut down, since this moment, and back afterwards."""
     assert webhook is None
-    wait_until(lambda: down(lab) == [], TARGETS_SECONDS, "all targets are up")
-    # Another test's outage is over, for Alertmanager too: a group lives for group_interval and 30 s after its last alert.
-    earlier = 'last_over_time(ALERTS{alertname="KubeAPIDown"}[1m])'
-    wait_until(lambda: query(lab, earlier) == [], TARGETS_SECONDS, "KubeAPIDown is a minute ago")
+    quiet(lab)
     began = float(lab.run(OPERATOR, "date +%s.%N"))
     for master in MASTERS:
         docker("stop", "--time=1", master)

@@ -10,10 +10,10 @@ import re
 import time
 from collections.abc import Iterator
 from typing import Any
-from urllib.parse import urlencode
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.scripts import dashboards
+from ansible_collections.selfhosted.kubernetes.tests.lab.monitoring import query
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     AGNHOST,
     MASTERS,
@@ -24,9 +24,6 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 
 NAMESPACE = "dashboards"
-CERTIFICATE = (
-    "--cacert /etc/kubernetes/pki/outside-ca.crt --cert /etc/monitoring/client.crt --key /etc/monitoring/client.key"
-)
 # As Grafana fills them in for "All", and for a rate over targets that are asked every 15 s.
 VARIABLES = {"$__rate_interval": "1m", "$node": ".*", "$namespace": ".*"}
 SECONDS = 180
@@ -53,11 +50,7 @@ def ask(lab: Lab, expression: str) -> list[dict[str, Any]]:
     """Series of an expression now; one that cannot be read is an error."""
     for name, value in VARIABLES.items():
         expression = expression.replace(name, value)
-    url = f"https://127.0.0.1:9090/api/v1/query?{urlencode({'query': expression})}"
-    answer = json.loads(lab.run(OPERATOR, f"curl --silent {CERTIFICATE} %s", url))
-    assert answer["status"] == "success", answer
-    found: list[dict[str, Any]] = answer["data"]["result"]
-    return found
+    return query(lab, expression)
 
 
 def pod(name: str, image: str, node: str, **container: Any) -> dict[str, Any]:

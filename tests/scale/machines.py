@@ -9,6 +9,7 @@ import json
 import subprocess
 import tempfile
 import time
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
@@ -45,11 +46,14 @@ def site_run(work: Path, *arguments: str, **options: Any) -> Run:
 
 
 def lab_of(folder: Path, **groups: list[str]) -> Path:
-    """The lab's inventory with other hosts in some groups; w3 has the address after those of w1 and w2."""
+    """The lab's inventory with other hosts in some groups; a new one has the address after its group's last."""
     hosts = inventory()["_meta"]["hostvars"]
     known = {name: {"ansible_host": it["ansible_host"]} for name, it in hosts.items()}
-    known["w3"] = {"ansible_host": address("w1").rpartition(".")[0] + ".23"}
     names = {group: groups.get(group, inventory()[group]["hosts"]) for group in ("masters", "workers", "outside")}
+    for group, members in names.items():
+        last = ip_address(address(inventory()[group]["hosts"][-1]))
+        new = [name for name in members if name not in known]
+        known |= {name: {"ansible_host": str(last + number)} for number, name in enumerate(new, 1)}
     children = {group: {"hosts": {name: known[name] for name in members}} for group, members in names.items()}
     own = yaml.safe_load((INVENTORY / "group_vars/all.yml").read_text(encoding="utf-8"))
     (folder / "group_vars").mkdir(parents=True)
