@@ -21,7 +21,16 @@ from ansible_collections.selfhosted.kubernetes.tests.backup.outside import (
     restore,
     revision,
 )
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, OPERATOR, Lab, leader, playbook
+from ansible_collections.selfhosted.kubernetes.tests.lab.monitoring import query
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    FOLDER,
+    OPERATOR,
+    ROOT,
+    Lab,
+    leader,
+    playbook,
+    wait_until,
+)
 from ansible_collections.selfhosted.kubernetes.tests.scale.machines import Figures
 
 DRILL_SECONDS = 60
@@ -127,6 +136,42 @@ def test_one_object_comes_back(lab: Lab, filled: str) -> None:
     assert password == "as it was"
     after = contents(lab, filled)
     assert {name for name in before | after if before.get(name) != after.get(name)} == {"Secret/db"}
+
+
+def test_metrics_come_back(lab: Lab) -> None:
+    """A finished block of Prometheus, which is gone then; the steps are those of the disaster plan."""
+    moment = int(time.time()) - 6 * 3600
+    sample = f"# TYPE lab_test gauge\nlab_test 42 {moment}\n# EOF\n"
+    folder = "/var/lib/monitoring/prometheus"
+    lab.run(
+        OPERATOR,
+        f"cd /tmp && printf %s >lab_test && promtool tsdb create-blocks-from openmetrics lab_test {folder}",
+        sample,
+    )
+    (block,) = lab.run(OPERATOR, f"grep --files-with-matches --recursive lab_test {folder}/*/index").splitlines()
+    run = back_up(lab)
+    assert run["errors"] == []
+    assert lab.operator.run("ls /var/lib/monitoring/backup").rc != 0
+    lab.run(OPERATOR, f"rm --recursive {block.removesuffix('/index')}")
+    plan = (ROOT / "docs/disaster-plan.md").read_text(encoding="utf-8").splitlines()
+    steps = [
+        line for line in plan if line.startswith(("cp ", "chown --recursive prometheus", "systemctl restart prom"))
+    ]
+    restic = f"restic --repo {REPOSITORY} --password-file /etc/backup/password restore {run['id']} --target /"
+    lab.run(OPERATOR, " && ".join([f"{restic} --include /var/lib/monitoring/backup", *steps]))
+    wait_until(
+        lambda: lab.operator.run("systemctl is-active prometheus").rc == 0 and value(lab, moment) == ["42"],
+        60,
+        "the sample is back",
+    )
+
+
+def value(lab: Lab, moment: int) -> list[str]:
+    """What Prometheus knows of the sample; nothing while it starts."""
+    try:
+        return [it["value"][1] for it in query(lab, "lab_test", moment)]
+    except (AssertionError, ValueError):
+        return []
 
 
 @pytest.mark.usefixtures("lab")

@@ -37,6 +37,7 @@ class Settings:
     paths: list[str]
     service_network: str
     metrics: str
+    prometheus: str = ""
     config: str = "/etc/backup"
     data: str = "/var/lib/backup"
     drill: str = "/var/lib/backup-drill"

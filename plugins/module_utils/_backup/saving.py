@@ -7,11 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import secrets
+import shutil
 import time
 from pathlib import Path
 from typing import Any
 
+from .blocks import linked
 from .common import BackupError, Settings, alone, labelled, last_success, publish, record, run, write
 from .etcd import Etcd, count_kinds, verify
 from .repository import WITH_ETCD, Repository, moment, shown
@@ -78,14 +81,23 @@ def back_up(settings: Settings) -> dict[str, Any]:
             entry["errors"].append(str(error))
             paths, tag = settings.paths, FILES_ONLY
         try:
+            blocks = [str(linked(Path(settings.prometheus)))] if settings.prometheus else []
+        except (BackupError, OSError) as error:
+            entry["errors"].append(str(error))
+            blocks = []
+        try:
             repository.open()
-            summary = repository.save(paths, tag)
+            entry["errors"] += ahead(repository.snapshots(), began)
+            summary = repository.save(paths + blocks, tag)
             entry.update(id=summary["snapshot_id"], added_bytes=summary["data_added"])
             if tag == WITH_ETCD:
                 entry["result"] = "success"
             repository.forget()
         except (BackupError, OSError, ValueError) as error:
             entry["errors"].append(str(error))
+        for path in blocks:
+            # They would keep the space of what Prometheus removes.
+            shutil.rmtree(path, ignore_errors=True)
         for target in settings.targets:
             entry["targets"][shown(target)] = copy(settings, target, entry["errors"])
         entry["seconds"] = round(time.time() - began, 1)
@@ -93,6 +105,18 @@ def back_up(settings: Settings) -> dict[str, Any]:
         record(settings, "runs", entry)
         publish(settings, "selfhosted_backup", metrics(settings, entry))
     return entry
+
+
+def ahead(snapshots: list[dict[str, Any]], now: float) -> list[str]:
+    """An error where a backup is newer than now: until its time has come, `latest` is not what was saved last."""
+    late = [it for it in snapshots if moment(it["time"]).timestamp() > now]
+    if not late:
+        return []
+    newest = late[-1]
+    minutes = math.ceil((moment(newest["time"]).timestamp() - now) / 60)
+    name, until = newest["id"][:8], newest["time"][:16]
+    fix = f"set it; until {until} name what you restore by its id, `latest` is that one"
+    return [f"backup {name} is {minutes} min in the future: this host's clock is behind, or was ahead; {fix}"]
 
 
 def copy(settings: Settings, target: str, errors: list[str]) -> float:

@@ -56,7 +56,7 @@ PART_OF = {"monitored": "monitoring", "journal_upload": "logging", "vlagent": "l
 # On outside hosts these come once binaries can be fetched from the artifact store.
 LATE = ("registry", "loadbalancer", "admin", "journal_upload", *OUTSIDE_SERVICES)
 # Data of services that cannot be made again, which a backup has: the variable with its folder, that one's default, and
-# what of the folder. Prometheus replaces its files while it runs, so of monitoring there are the silences alone.
+# what of the folder. Prometheus replaces its files while it runs: how they get there, backups know.
 DATA = {
     "registry": ("registry_root", "/var/lib/registry", ""),
     "git": ("git_root", "/var/lib/git", ""),
@@ -85,6 +85,7 @@ class DerivedHost:
     pod_mtu: int
     metrics: list[dict[str, str]]
     data: list[str]
+    prometheus: str
 
 
 @dataclass(frozen=True)
@@ -180,13 +181,19 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
         metrics=sources(host, roles),
         data=[_data(host, role) for role in roles if role in DATA],
+        prometheus=f"{_root(host, 'monitoring')}/prometheus" if "monitoring" in roles else "",
     )
 
 
 def _data(host: Host, role: str) -> str:
     """Where a service's data is."""
-    variable, usual, below = DATA[role]
-    return f"{host.value(variable, usual)}{below}"
+    return f"{_root(host, role)}{DATA[role][2]}"
+
+
+def _root(host: Host, role: str) -> str:
+    """A service's folder."""
+    variable, usual, _below = DATA[role]
+    return str(host.value(variable, usual))
 
 
 def components(inventory: Inventory, name: str) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +66,25 @@ def test_what_was_saved_comes_back(host: Host) -> None:
     assert (folder / "encryption.yaml").read_text(encoding="ascii") == "the key\n"
 
 
+def test_metrics_are_in_it(host: Host) -> None:
+    """Of Prometheus, what is finished; nothing of it is kept twice afterwards, and a folder that is away is told."""
+    folder = host.folder / "monitoring/prometheus"
+    for block in ("01KB0000000000000000000000", "wal", "01KB1111111111111111111111.tmp-for-creation"):
+        (folder / block / "chunks").mkdir(parents=True)
+        (folder / block / "chunks/000001").write_text(block, encoding="ascii")
+    settings = dataclasses.replace(host.settings, prometheus=str(folder))
+    assert back_up(settings)["errors"] == []
+    listing = Repository(settings).restic("ls", "latest")
+    assert [line for line in listing.splitlines() if "/monitoring/" in line and line.endswith("/000001")] == [
+        str(host.folder / "monitoring/backup/01KB0000000000000000000000/chunks/000001")
+    ]
+    assert [path.name for path in folder.parent.iterdir()] == ["prometheus"]
+    folder.rename(host.folder / "away")
+    entry = back_up(settings)
+    assert (entry["result"], len(entry["errors"])) == ("success", 1)
+    assert str(folder) in entry["errors"][0]
+
+
 def test_without_etcd_the_rest_is_saved(host: Host) -> None:
     """But it is no backup that could be restored, and says so."""
     good = back_up(host.settings)
@@ -114,6 +133,24 @@ def test_a_lock_of_a_dead_process_and_another_password(host: Host) -> None:
     (error,) = back_up(host.settings)["errors"]
     assert "does not open with backup_password" in error
     assert "staple" not in error
+
+
+def test_a_clock_that_was_an_hour_ahead(host: Host) -> None:
+    """It is said as long as `latest` is what was saved then; what is saved now is kept, and has its id."""
+    back_up(host.settings)
+    repository = Repository(host.settings)
+    later = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y-%m-%d %H:%M:%S")
+    words = ["backup", f"--time={later}", "--host=o1", "--tag=etcd", str(host.settings.staging)]
+    subprocess.run(
+        ["restic", *words], env={**os.environ, **repository.environment, "TZ": "UTC"}, check=True, capture_output=True
+    )
+    entry = back_up(host.settings)
+    assert entry["result"] == "success"
+    (error,) = entry["errors"]
+    assert "is 60 min in the future" in error
+    assert error.split()[1] == listed(host.settings)[0]["id"][:8]
+    assert figures(host)["last_run_success"] == 0
+    assert entry["id"] in [it["id"][:8] for it in listed(host.settings)]
 
 
 def served(_settings: Settings, folder: Path, _what: str) -> dict[str, Any]:
