@@ -41,7 +41,7 @@ test-upgrade: setup ## the scenario upgrade: from the older minor version under 
 	@ansible-playbook playbooks/artifacts.yml -e cluster_kubernetes_version=1.36.3
 	@molecule test --scenario-name upgrade
 
-test-why: setup ## 94 faults and 21 healthy workloads on a control plane of this machine's loopback, then the scenario why: faults in the lab; figures go to .lab/why.json
+test-why: setup ## 95 faults and 21 healthy workloads on a control plane of this machine's loopback, then the scenario why: faults in the lab; figures go to .lab/why.json
 	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml
 	@pytest -q -p no:cacheprovider tests/why
 	@molecule test --scenario-name why

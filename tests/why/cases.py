@@ -207,6 +207,7 @@ OTHERS = [
     Case("finalizer", [{**pod(), "metadata": {"name": "web", "finalizers": ["example.com/keep"]}}], "pod/web", "Finalizer", WEB, says="example.com/keep"),
     Case("on-silent", [pod(nodeName="silent", nodeSelector={}, tolerations=[{"operator": "Exists"}])], "pod/web", "NodeSilent", "node/silent"),
     Case("node-silent", [], "node/silent", "NodeSilent", "node/silent"),
+    Case("node-clock", [], "node/clock", "NodeClock", "node/clock", says="5 min behind"),
     Case("node-cordoned", [], "node/cordoned", "NodeCordoned", "node/cordoned"),
     Case("node-disk", [], "node/full", "DiskPressure", "node/full"),
     Case("node-network", [], "node/no-network", "NodeNetworkNotReady", "node/no-network"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import timedelta
 
-from .model import Cause, Document, Facts, Rule, apply, condition, name, ref, span, time
+from .model import NEVER, Cause, Document, Facts, Rule, apply, condition, name, ref, span, time
 
 KUBELET = "on {node}: systemctl status kubelet containerd; journalctl -u kubelet -n 50"
 CHECK = "ansible-playbook … selfhosted.kubernetes.check says what of it is down"
@@ -85,6 +85,16 @@ CORDONED = Rule(
     "node {node} is cordoned: it gets no new pods, those on it go on",
     "kubectl uncordon {node}, when its maintenance is over",
 )
+CLOCK = Rule(
+    "NodeClock",
+    "",
+    "node/{node}",
+    "the clock of node {node} is {text} the API server's: certificates and tokens count as not valid yet or as ended",
+    "on {node}: timedatectl; systemctl status chrony systemd-timesyncd; then "
+    + CHECK.replace("of it is down", "clock is off"),
+)
+# Of check.yml, too (plugin_utils/_health/hosts.py).
+CLOCK_SKEW = timedelta(seconds=10)
 # A lease is renewed every ten seconds; the controller calls a node silent after fifty (or less, as it is set).
 LATE = timedelta(seconds=25)
 
@@ -103,7 +113,7 @@ def judge(facts: Facts, node: Document, cordoned: bool = False) -> Iterator[Caus
         if found:
             yield found.seen(line)
         return
-    yield from _late(facts, node)
+    yield from _lease(facts, node)
     for kind, rule in PRESSURE.items():
         said = condition(node, kind)
         if said.get("status") == "True":
@@ -116,10 +126,19 @@ def judge(facts: Facts, node: Document, cordoned: bool = False) -> Iterator[Caus
             yield found
 
 
-def _late(facts: Facts, node: Document) -> Iterator[Cause]:
-    """A kubelet that has just stopped: nobody has noticed yet."""
-    lease = facts.get("Lease", "kube-node-lease", name(node))
-    renewed = (lease or {}).get("spec", {}).get("renewTime")
+def _lease(facts: Facts, node: Document) -> Iterator[Cause]:
+    """A kubelet that has just stopped, which nobody has noticed yet, or whose clock is off."""
+    lease = facts.get("Lease", "kube-node-lease", name(node)) or {}
+    renewed = lease.get("spec", {}).get("renewTime")
+    # By the node's clock; when the API server took it, by its own.
+    taken = max((time(it.get("time")) for it in lease.get("metadata", {}).get("managedFields") or []), default=NEVER)
+    ahead = time(renewed) - taken
+    if renewed and taken > NEVER and abs(ahead) > CLOCK_SKEW:
+        text = f"{span(abs(ahead))} {'ahead of' if ahead > timedelta() else 'behind'}"
+        found = apply([CLOCK], text, node=name(node))
+        if found:
+            yield found.seen(f"its lease says {renewed}, and the API server took that at {taken:%Y-%m-%dT%H:%M:%SZ}")
+        renewed = f"{taken:%Y-%m-%dT%H:%M:%SZ}"
     if renewed and facts.now - time(renewed) > LATE:
         found = apply(
             [RULES[0]], "Kubelet stopped posting node status", node=name(node), since=span(facts.age(renewed))

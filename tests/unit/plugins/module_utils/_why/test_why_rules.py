@@ -205,6 +205,24 @@ def test_a_kubelet_that_has_just_stopped() -> None:
         assert [it.code for it in node.judge(facts, {"kind": "Node", **a_node("w1")})] == codes
 
 
+@pytest.mark.parametrize(
+    ("renewed", "taken", "codes"),
+    [
+        ("21:59:55", "21:59:56", []),
+        ("21:54:55", "21:59:55", ["NodeClock"]),
+        ("22:59:55", "21:59:55", ["NodeClock"]),
+        ("21:54:20", "21:59:20", ["NodeClock", "NodeSilent"]),
+    ],
+)
+def test_a_clock_that_is_off(renewed: str, taken: str, codes: list[str]) -> None:
+    """A node's lease has its own time, and that of the API server; it is not silent for that."""
+    facts = Facts(NOW)
+    fields = [{"manager": "kubelet", "time": f"2026-11-25T{taken}Z"}]
+    meta = {"name": "w1", "namespace": "kube-node-lease", "managedFields": fields}
+    facts.add("Lease", {"metadata": meta, "spec": {"renewTime": f"2026-11-25T{renewed}.000000Z"}})
+    assert [it.code for it in node.judge(facts, {"kind": "Node", **a_node("w1")})] == codes
+
+
 def test_what_was_refused_and_is_made_by_now() -> None:
     """Events stay for an hour; they say nothing of a stateful set or cron job that has gone on since."""
     about = {"kind": "StatefulSet", "namespace": "shop", "name": "web"}
