@@ -5,23 +5,16 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 import time
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
 
 import pytest
+from ansible_collections.selfhosted.kubernetes.tests.lab.ci import BASE, WEB, Repository, answer
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
-    AGNHOST,
-    FOLDER,
     MASTERS,
     OPERATOR,
     OUTSIDE,
     PKI,
-    WORKERS,
     Lab,
     address,
     docker,
@@ -30,107 +23,15 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 
 CA = "--cacert /etc/kubernetes/pki/outside-ca.crt"
-RUN_SECONDS = 120
 # What `kubectl apply` takes to give up, and the job's own work.
 DOWN_SECONDS = 120
-GIT = f"ssh://git@{address(OPERATOR)}:2222"
-BASE = {
-    "Dockerfile": f"FROM {AGNHOST}\n",
-    ".ci/run": """#!/bin/sh
-set -eu
-buildah build --quiet --tag "$CI_REGISTRY/base:latest" .
-buildah push --quiet "$CI_REGISTRY/base:latest"
-""",
-}
-WEB = {
-    "Dockerfile": 'ARG REGISTRY\nFROM $REGISTRY/base:latest\nENTRYPOINT ["/agnhost", "netexec", "--http-port=8080"]\n',
-    "web.json": json.dumps(
-        {
-            "apiVersion": "v1",
-            "kind": "List",
-            "items": [
-                {
-                    "apiVersion": "apps/v1",
-                    "kind": "Deployment",
-                    "metadata": {"name": "web"},
-                    "spec": {
-                        "selector": {"matchLabels": {"app": "web"}},
-                        "template": {
-                            "metadata": {"labels": {"app": "web"}},
-                            "spec": {"containers": [{"name": "web", "image": "IMAGE"}]},
-                        },
-                    },
-                },
-                {
-                    "apiVersion": "v1",
-                    "kind": "Service",
-                    "metadata": {"name": "web"},
-                    "spec": {"selector": {"app": "web"}, "ports": [{"port": 80, "targetPort": 8080}]},
-                },
-            ],
-        }
-    ),
-    ".ci/run": """#!/bin/sh
-set -eu
-buildah build --quiet --build-arg "REGISTRY=$CI_REGISTRY" --tag "$CI_REGISTRY/web:$CI_COMMIT" .
-buildah push --quiet --digestfile digest "$CI_REGISTRY/web:$CI_COMMIT"
-sed "s,IMAGE,$CI_REGISTRY/web@$(cat digest)," web.json | kubectl apply --namespace=web --filename=-
-kubectl rollout status --namespace=web --timeout=60s deployment/web
-""",
-}
-
-
-class Repository:
-    """A clone on this machine, and what its job said on the outside host."""
-
-    def __init__(self, lab: Lab, folder: Path, name: str) -> None:
-        """Clone it with the key of the lab."""
-        self.lab, self.name, self.path = lab, name, folder / name
-        known = f"-o UserKnownHostsFile={folder}/known -o StrictHostKeyChecking=accept-new"
-        ssh = f"ssh -i {FOLDER}/id_ed25519 -o IdentitiesOnly=yes {known}"
-        author = {f"GIT_{who}_{what}": "lab@lab" for who in ("AUTHOR", "COMMITTER") for what in ("NAME", "EMAIL")}
-        self.environment = {**os.environ, "GIT_SSH_COMMAND": ssh, **author}
-        self.git("clone", "--quiet", f"{GIT}/{name}.git", str(self.path), cwd=folder)
-
-    def git(self, *arguments: str, cwd: Path | None = None) -> str:
-        """A git command that has to work."""
-        argv = ["git", *arguments]
-        done = subprocess.run(
-            argv, cwd=cwd or self.path, env=self.environment, capture_output=True, text=True, check=False
-        )
-        assert done.returncode == 0, f"{argv}: {done.stderr}"
-        return done.stdout.strip()
-
-    def push(self, **files: str) -> str:
-        """Commit the files and push them; the commit's name."""
-        for name, text in files.items():
-            (self.path / name).parent.mkdir(exist_ok=True)
-            (self.path / name).write_text(text, encoding="utf-8")
-            (self.path / name).chmod(0o755 if text.startswith("#!") else 0o644)
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message=lab")
-        self.git("push", "--quiet", "origin", "HEAD:main")
-        return self.git("rev-parse", "HEAD")
-
-    def result(self, commit: str, seconds: float) -> dict[str, Any]:
-        """How the newest run of a commit ended, and its log."""
-        found: dict[str, Any] = {}
-
-        def ended() -> bool:
-            runs = self.lab.operator.run(f"cat /var/lib/ci/{self.name}/runs/*-{commit}.json").stdout.splitlines()
-            found.update(json.loads(runs[-1]) if runs else {})
-            return bool(found.get("result", "running") != "running")
-
-        wait_until(ended, seconds, f"the job of {self.name} ends")
-        return {**found, "log": self.lab.run(OPERATOR, f"cat /var/log/ci/{self.name}/{found['run']}.log")}
 
 
 @pytest.fixture(scope="module")
 def base(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Repository:
     """What the app is built upon; its image is in the registry."""
     repository = Repository(lab, tmp_path_factory.mktemp("base"), "base")
-    said = repository.result(repository.push(**BASE), RUN_SECONDS)
-    assert said["result"] == "success", said["log"]
+    repository.pushed(BASE)
     return repository
 
 
@@ -139,8 +40,7 @@ def web(lab: Lab, base: Repository, tmp_path_factory: pytest.TempPathFactory) ->
     """A small web app that was pushed, and rolled out by that."""
     repository = Repository(lab, tmp_path_factory.mktemp("web"), "web")
     began = time.monotonic()
-    said = repository.result(repository.push(**WEB), RUN_SECONDS)
-    assert said["result"] == "success", said["log"]
+    repository.pushed(WEB)
     print(f"\nfrom push to rolled out: {time.monotonic() - began:.1f} s; {base.name} before it")  # noqa: T201
     return repository
 
@@ -152,12 +52,6 @@ def no_masters(lab: Lab) -> Iterator[None]:
         docker("stop", master)
     yield
     start_masters(lab)
-
-
-def answer(lab: Lab) -> str:
-    """What the app's Service says on a worker."""
-    service = lab.get("service --namespace=web web")["spec"]["clusterIP"]
-    return str(lab[WORKERS[0]].run(f"curl --silent --max-time 3 http://{service}/hostname").stdout)
 
 
 def test_a_push_becomes_an_app_that_answers(lab: Lab, web: Repository) -> None:

@@ -18,6 +18,12 @@ SHOWN = 60
 WIDTH, HEIGHT, LEFT, TOP, BOTTOM = 380, 120, 58, 12, 22
 # As the alert BackupTooOld; a drill is made each day.
 BACKUP_OLD, DRILL_OLD = 26 * HOUR, 2 * DAY
+# Drills in a lab or in staging (playbooks/drill_NAME.yml): how long each took, and what was lost.
+BY_HAND = {
+    "rebuilds": "Rebuilds of all masters from a backup",
+    "redeploys": "Rebuilds from git and registry alone",
+    "outages": "Outages of all masters",
+}
 
 
 def records(settings: Settings, name: str) -> list[dict[str, Any]]:
@@ -43,9 +49,8 @@ def story(settings: Settings, now: float) -> list[dict[str, Any]]:
         return []
     kinds = (("Backups", "runs", BACKUP_OLD, "errors"), ("Drills with backups", "drills", DRILL_OLD, "differences"))
     told = [chapter(title, records(settings, name), limit, complaints, now) for title, name, limit, complaints in kinds]
-    # In a lab or in staging, by hand (drill_rebuild.yml): how long it took, and what was lost.
-    rebuilds = [{**it, "seconds": it.get("rto_seconds")} for it in records(settings, "rebuilds")]
-    return [*told, chapter("Rebuilds of all masters", rebuilds, math.inf, "", now)] if rebuilds else told
+    by_hand = ((title, records(settings, name)) for name, title in BY_HAND.items())
+    return told + [chapter(title, entries, math.inf, "", now) for title, entries in by_hand if entries]
 
 
 def chapter(title: str, entries: list[dict[str, Any]], limit: float, complaints: str, now: float) -> dict[str, Any]:

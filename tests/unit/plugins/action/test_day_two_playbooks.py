@@ -168,6 +168,11 @@ WIPED = "drill_destroy: all masters of this cluster will be wiped; if you mean i
         ("drill_rebuild", [], [NO_BACKUP, WIPED]),
         ("drill_rebuild", ["drill_destroy=lab"], [WIPED]),
         ("drill_rebuild", ["drill_destroy=production"], [NO_BACKUP]),
+        (
+            "drill_redeploy",
+            [],
+            ["cluster_outside_services: the cluster has no ci; add ci", "ci_jobs: no repository", WIPED],
+        ),
         ("drill_outage", ["drill_confirm=lab"], ["drill_confirm: all control planes will be stopped for a minute;"]),
     ],
 )
@@ -192,7 +197,9 @@ def test_restore_stops_nothing_while_hosts_do_not_answer(tmp_path: Path) -> None
     assert "[w1]: UNREACHABLE" not in output
 
 
-@pytest.mark.parametrize("name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild"])
+@pytest.mark.parametrize(
+    "name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild", "drill_redeploy"]
+)
 def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
     """So that none is left out by mistake."""
     code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")

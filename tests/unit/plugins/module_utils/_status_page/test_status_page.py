@@ -298,13 +298,11 @@ def test_backups_and_drills_are_told_and_drawn(settings: Settings) -> None:
 
 def test_rebuilds_are_told_where_there_were_any(settings: Settings) -> None:
     """They are of labs and staging."""
-    write_records(
-        settings, "rebuilds", [{"time": NOW - 1e7, "result": "success", "rto_seconds": 95, "rpo_seconds": 300}]
-    )
+    write_records(settings, "rebuilds", [{"time": NOW - 1e7, "result": "success", "seconds": 95, "rpo_seconds": 300}])
     told = records.story(settings, NOW)[2]
-    assert (told["title"], told["state"]) == ("Rebuilds of all masters", "ok")
+    assert (told["title"], told["state"]) == ("Rebuilds of all masters from a backup", "ok")
     assert {("took", "95 s"), ("lost", "5 min")} <= set(told["facts"])
-    assert "Rebuilds of all masters" in built(replace(settings, prometheus=NOWHERE)).text
+    assert "Rebuilds of all masters from a backup" in built(replace(settings, prometheus=NOWHERE)).text
 
 
 @pytest.mark.parametrize(("hours", "state"), [(1, "ok"), (25, "ok"), (27, "down")])

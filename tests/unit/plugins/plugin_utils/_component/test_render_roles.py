@@ -637,7 +637,7 @@ def test_prometheus_and_alertmanager_take_their_configuration(
 
 
 def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
-    """Its program with templates, the documentation, every host, and of root's folder three files alone."""
+    """Its program with templates, the documentation, every host, and of root's folder its records alone."""
     place = "external-etcd-vip/o2"
     files = {file["dest"]: text for _, file, text in files_of(rendered[place])}
     library = "/usr/local/lib/selfhosted-kubernetes/status_page/"
@@ -657,9 +657,9 @@ def test_the_status_page_brings_all_that_it_needs(rendered: Rendered) -> None:
         assert listed <= components, host
     unit = files["/etc/systemd/system/status-page-build.service"]
     assert "TemporaryFileSystem=/var/lib/backup:ro\n" in unit
-    assert re.findall(r"^BindReadOnlyPaths=(.*)$", unit, re.MULTILINE) == [
-        "-/var/lib/backup/runs.jsonl -/var/lib/backup/drills.jsonl -/var/lib/backup/rebuilds.jsonl"
-    ]
+    (bound,) = re.findall(r"^BindReadOnlyPaths=(.*)$", unit, re.MULTILINE)
+    records = ("runs", "drills", "rebuilds", "redeploys", "outages")
+    assert bound.split() == [f"-/var/lib/backup/{name}.jsonl" for name in records]
 
 
 def test_grafana_is_provisioned(rendered: Rendered) -> None:
