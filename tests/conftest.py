@@ -55,7 +55,7 @@ def namespace(lab: Lab) -> Iterator[str]:
     yield name
     # Pods first, until they are gone: one that is still ending would hold up the drain of another module's test.
     lab.kubectl(f"delete deployment,pod --namespace={name} --all --timeout=60s")
-    lab.kubectl(f"delete namespace {name} --wait=false")
+    lab.kubectl(f"delete namespace {name} --wait=false --ignore-not-found")
 
 
 @pytest.fixture(scope="module")

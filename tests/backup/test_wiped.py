@@ -56,6 +56,8 @@ def is_well(lab: Lab, namespace: str) -> None:
 def test_an_outage(lab: Lab, app: Repository, namespace: str, figures: Figures) -> None:
     """Everything outside works meanwhile, a build too; the cluster is well afterwards."""
     assert app.name == "web"
+    code, output = playbook("backup")
+    assert code == 0, output[-3000:]
     figures.add("outage", **drilled(lab, "outage", "drill_confirm=lab"))
     is_well(lab, namespace)
 
