@@ -33,8 +33,9 @@ def _condition(item: dict[str, Any], kind: str) -> dict[str, Any]:
 
 def _node(name: str, node: dict[str, Any] | None, version: str) -> str:
     if node is None:
-        # A kubelet makes its Node at its start only.
-        return f"node {name} is not registered: on {name}, `systemctl restart kubelet`, or see `journalctl -u kubelet`"
+        # A kubelet makes its Node at its start only, and flanneld keeps the pod network that it had.
+        earlier = "if it belonged to an earlier cluster, run reset.yml for it and this again"
+        return f"node {name} is not registered: see `journalctl -u kubelet` on {name}; {earlier}"
     ready = _condition(node, "Ready")
     if ready.get("status") != "True":
         return f"node {name} is not ready: {ready.get('message', 'its kubelet has not reported yet')}"
