@@ -34,7 +34,7 @@ def _condition(item: dict[str, Any], kind: str) -> dict[str, Any]:
 def _node(name: str, node: dict[str, Any] | None, version: str) -> str:
     if node is None:
         # A kubelet makes its Node at its start only, and flanneld keeps the pod network that it had.
-        earlier = "if it belonged to an earlier cluster, run reset.yml for it and this again"
+        earlier = "one of an earlier cluster needs reset.yml first"
         return f"node {name} is not registered: see `journalctl -u kubelet` on {name}; {earlier}"
     ready = _condition(node, "Ready")
     if ready.get("status") != "True":

@@ -84,8 +84,7 @@ def test_nothing_is_said_of_a_ready_cluster() -> None:
 def test_everything_that_is_missing_is_said_at_once() -> None:
     """With where to look."""
     assert said() == [
-        "node m1 is not registered: see `journalctl -u kubelet` on m1; if it belonged to an earlier cluster, run reset.yml "
-        "for it and this again",
+        "node m1 is not registered: see `journalctl -u kubelet` on m1; one of an earlier cluster needs reset.yml first",
         "deployment kube-system/dns does not exist: see `journalctl -u kube-addons` on a master",
         "API service v1beta1.metrics.k8s.io does not exist",
     ]
