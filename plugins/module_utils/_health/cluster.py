@@ -77,7 +77,7 @@ def brief(item: dict[str, Any]) -> dict[str, Any]:
     metadata, spec, status = item["metadata"], item.get("spec", {}), item.get("status", {})
     kept = {
         "metadata": ("name", "namespace", "labels", "generation"),
-        "spec": ("unschedulable", "replicas", "selector"),
+        "spec": ("unschedulable", "podCIDR", "replicas", "selector"),
         "status": (
             *("conditions", "phase", "containerStatuses", "initContainerStatuses"),
             *("observedGeneration", "replicas", "updatedReplicas", "availableReplicas"),
@@ -106,9 +106,16 @@ def backends(host: Host, seconds: float) -> dict[str, Any]:
     }
 
 
+def pod_network(host: Host, _seconds: float) -> dict[str, Any]:
+    """The subnet of the node's pods, as flanneld took it when it started."""
+    lines = host.path("/run/flannel/subnet.env").read_text(encoding="utf-8").splitlines()
+    return {"subnet": dict(line.split("=", 1) for line in lines)["FLANNEL_SUBNET"]}
+
+
 # By the component that can answer: the answer's name, and how to ask.
 QUESTIONS: dict[str, tuple[str, Callable[[Host, float], dict[str, Any]]]] = {
     "etcd": ("etcd", etcd),
     "kube-apiserver": ("api", api),
     "kube-loadbalancer": ("backends", backends),
+    "flanneld": ("pod_network", pod_network),
 }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
+from ipaddress import ip_interface, ip_network
 from typing import Any
 
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
@@ -74,6 +75,7 @@ def nodes(seen: Seen) -> Area:
     area, api = Area("nodes"), seen.api
     if api is None:
         return _unknown(area, seen)
+    subnets = seen.answers("pod_network")
     found = {item["metadata"]["name"]: item for item in api["objects"] if item["kind"] == "Node"}
     for name in [name for name in seen.nodes if name not in found]:
         area.fail(name, "is in the inventory, but no node", "on {hosts}: journalctl -u kubelet -n 50")
@@ -86,6 +88,11 @@ def nodes(seen: Seen) -> Area:
             area.fail(name, f"is not Ready: {why}", "on {hosts}: journalctl -u kubelet -n 50")
         for kind in [kind for kind in PRESSURES if conditions.get(kind, {}).get("status") == "True"]:
             area.fail(name, f"has {kind}: {conditions[kind].get('message', '')}", "kubectl describe node {hosts}")
+        own, used = node["spec"].get("podCIDR"), subnets.get(name, {}).get("subnet")
+        if own and used and ip_network(own) != ip_interface(used).network:
+            # A Node that was deleted and made anew, or that of another cluster.
+            what = f"has pods in {ip_interface(used).network}, but the cluster sends them to {own}"
+            area.fail(name, what, "drain {hosts}, run reset.yml for it, and site.yml")
         if node["spec"].get("unschedulable"):
             area.warn(name, "is cordoned: it gets no new pods", "kubectl uncordon {hosts}")
     sick = {finding.hosts[0] for finding in area.findings if finding.level == "failure"}

@@ -205,7 +205,7 @@ def test_the_api_gives_objects_in_short(tmp_path: Path, monkeypatch: pytest.Monk
     pem = certificate(tmp_path)
     node = {
         "metadata": {"name": "w1", "managedFields": ["pages"]},
-        "spec": {"unschedulable": True, "podCIDR": "10.0.0.0/24"},
+        "spec": {"unschedulable": True, "podCIDR": "10.0.0.0/24", "taints": []},
         "status": {"images": ["pages"], "conditions": [], "nodeInfo": {"kubeletVersion": "v1.37.2", "bootID": "x"}},
     }
     bodies: dict[str, Any] = {path: {"items": []} for path in cluster.LISTS.values()}
@@ -224,8 +224,17 @@ def test_the_api_gives_objects_in_short(tmp_path: Path, monkeypatch: pytest.Monk
         with pytest.raises(OSError, match="/gone answered 404"):
             cluster.api(Host(str(tmp_path)), 3)
     status = {"conditions": [], "nodeInfo": {"kubeletVersion": "v1.37.2"}}
-    brief = {"kind": "Node", "metadata": {"name": "w1"}, "spec": {"unschedulable": True}, "status": status}
+    spec = {"unschedulable": True, "podCIDR": "10.0.0.0/24"}
+    brief = {"kind": "Node", "metadata": {"name": "w1"}, "spec": spec, "status": status}
     assert said == {"version": "v1.37.2", "objects": [brief]}
+
+
+def test_the_pod_network_of_flanneld(tmp_path: Path) -> None:
+    """As it wrote it for the CNI plugin."""
+    (tmp_path / "run/flannel").mkdir(parents=True)
+    text = "FLANNEL_NETWORK=10.244.0.0/16\nFLANNEL_SUBNET=10.244.4.1/24\nFLANNEL_MTU=1450\nFLANNEL_IPMASQ=true\n"
+    (tmp_path / "run/flannel/subnet.env").write_text(text, encoding="ascii")
+    assert cluster.pod_network(Host(str(tmp_path)), 3) == {"subnet": "10.244.4.1/24"}
 
 
 def test_the_load_balancers_view(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -79,6 +79,16 @@ def test_a_cordoned_node(cluster: Cluster) -> None:
     assert cluster.findings() == [("warning", "nodes", "w1", what, "kubectl uncordon w1")]
 
 
+def test_a_node_with_the_pod_network_of_another_time(cluster: Cluster) -> None:
+    """Its flanneld keeps what it had when it started; nothing else says so."""
+    cluster.object("Node", "w1")["spec"]["podCIDR"] = "10.244.4.0/24"
+    cluster.hosts["w1"]["pod_network"] = {"subnet": "10.244.4.1/24"}
+    assert cluster.findings() == []
+    cluster.hosts["w1"]["pod_network"] = {"subnet": "10.244.3.1/24"}
+    what = "has pods in 10.244.3.0/24, but the cluster sends them to 10.244.4.0/24"
+    assert cluster.findings() == [("failure", "nodes", "w1", what, "drain w1, run reset.yml for it, and site.yml")]
+
+
 def test_a_node_that_is_not_ready(cluster: Cluster) -> None:
     """As the node controller says it of one that is off."""
     cluster.condition("w1", "Ready", "Unknown", "Kubelet stopped posting node status.")
