@@ -19,7 +19,8 @@ description:
   - Components that never ran on the host are started together and waited for; those that ran are changed one after
     another.
   - Files that a component had and no longer lists are removed.
-  - A run that was killed leaves a mark on the host, and the next run finishes its work.
+  - A run that was killed leaves a mark on the host, and the next run finishes its work. What it had begun on the host
+    goes on there to its end, and the next run waits for that.
 version_added: 0.1.0
 author: selfhosted.kubernetes contributors
 attributes:
@@ -115,6 +116,7 @@ import base64
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.alone import alone
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.engine import run
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
 
@@ -140,8 +142,12 @@ def main() -> None:
         supports_check_mode=True,
     )
     components = with_bytes(module.params["components"], module.params["secrets"])
+    host, check = Host(), module.check_mode
     try:
-        result = run(Host(), components, module.params["store"], module.params["rolling"], module.check_mode)
+        with alone(host, check) as waited:
+            if waited >= 1:
+                module.warn(f"waited {waited:.0f} s until an earlier run had ended its work on this host")
+            result = run(host, components, module.params["store"], module.params["rolling"], check)
     except (ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
     if not module._diff:  # noqa: SLF001  (Ansible has no other name for it)

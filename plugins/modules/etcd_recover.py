@@ -53,6 +53,8 @@ EXAMPLES = r"""
 RETURN = r""" # """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.alone import alone
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd_recover import RecoverError, Recovery
 
 
@@ -69,9 +71,11 @@ def main() -> None:
     recovery = Recovery(module.run_command, module.params["timeout_seconds"])
     snapshot, uid = module.params["snapshot"] or "", module.params["cluster_uid"]
     try:
-        module.exit_json(changed=recovery.recover(snapshot, uid, module.check_mode))
-    except (RecoverError, OSError) as error:
+        with alone(Host(), module.check_mode):
+            changed = recovery.recover(snapshot, uid, module.check_mode)
+    except (RecoverError, ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
+    module.exit_json(changed=changed)
 
 
 if __name__ == "__main__":

@@ -75,6 +75,8 @@ objects:
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.alone import alone
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd_recover import RecoverError
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd_restore import Restoration
 
@@ -107,9 +109,11 @@ def main() -> None:
     )
     restoration = Restoration(module.run_command, module.params["timeout_seconds"])
     try:
-        module.exit_json(changed=True, **step(restoration, module.params))
-    except (RecoverError, OSError) as error:
+        with alone(Host(), check=False):
+            answer = step(restoration, module.params)
+    except (RecoverError, ComponentError, OSError) as error:
         module.fail_json(msg=str(error))
+    module.exit_json(changed=True, **answer)
 
 
 if __name__ == "__main__":

@@ -37,6 +37,7 @@ removed:
 """
 
 from ansible.module_utils.basic import AnsibleModule
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.alone import alone
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.host import ComponentError, Host
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.reset import run
 
@@ -44,8 +45,10 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._component.r
 def main() -> None:
     """It has no options: a host has it all or nothing."""
     module = AnsibleModule(argument_spec={}, supports_check_mode=True)
+    host, check = Host(), module.check_mode
     try:
-        removed = run(Host(), module.check_mode)
+        with alone(host, check):
+            removed = run(host, check)
     except (ComponentError, OSError) as error:
         module.fail_json(msg=f"{error}; what was not removed yet is removed by the next run")
     module.exit_json(changed=bool(removed), removed=removed)

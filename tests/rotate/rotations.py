@@ -67,8 +67,8 @@ def bundle(ca: str, folder: Path = PKI) -> list[x509.Certificate]:
     return x509.load_pem_x509_certificates((folder / f"ca/{ca}.crt").read_bytes())
 
 
-def killed(*variables: str, when: str, reached: Callable[[], bool] = lambda: True) -> None:
-    """Run the playbook and kill it, with all that it started here, 3 s after it says something in the phase reached."""
+def killed(*variables: str, when: str, reached: Callable[[], bool] = lambda: True, after: float = 3.0) -> None:
+    """Run the playbook and kill it some seconds after it says something in the phase reached."""
     extra = [word for variable in variables for word in ("-e", variable)]
     argv = ["ansible-playbook", "-i", str(INVENTORY), str(ROOT / "playbooks/rotate_certificates.yml"), *extra]
     with subprocess.Popen(
@@ -83,7 +83,7 @@ def killed(*variables: str, when: str, reached: Callable[[], bool] = lambda: Tru
         assert run.stdout is not None
         for line in run.stdout:
             if when in line and reached():
-                time.sleep(3)
+                time.sleep(after)
                 os.killpg(run.pid, signal.SIGKILL)
                 break
         else:
