@@ -40,6 +40,9 @@ def status(client: Client, space: str = "", now: datetime | None = None) -> dict
     questions = [fetch.must(fetch.many, "Pod", space)]
     questions += [fetch.may(fetch.many, kind, space) for kind in NAMESPACED if kind != "Pod"]
     questions += [fetch.may(fetch.many, kind) for kind in CLUSTER]
+    if not space:
+        # Of nodes, which are judged then.
+        questions.append(fetch.may(fetch.many, "Lease", "kube-node-lease"))
     client.together(questions)
     facts.add_events(facts.all("Event"))
     return {**judge(facts, nodes=not space), "requests": client.asked}
