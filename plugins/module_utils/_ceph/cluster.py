@@ -22,7 +22,8 @@ except ImportError:  # Of the distribution, on storage hosts alone.
 
 WANTED = "/etc/ceph/cluster.json"
 KEYRING = "/etc/ceph/cluster.keyring"
-TRIES = 20
+# A second each: a manager that begins has to say first which options its modules have.
+TRIES = 90
 CLEAN_SECONDS = 1800
 Command = dict[str, Any]
 
@@ -100,11 +101,15 @@ def differences(wanted: Mapping[str, Any], keyring: str, found: Mapping[str, Any
 
 def _settings(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, Command]]:
     """Options of the configuration that monitors keep; then modules, which read them when they begin; limits."""
-    for section, options in wanted["options"].items():
-        for name, value in options.items():
-            if found["options"].get((section, name)) != value:
-                yield f"{name} of {section}", {"prefix": "config set", "who": section, "name": name, "value": value}
-    for module in wanted["modules"]:
+    missing = [
+        (section, name, value)
+        for section, options in wanted["options"].items()
+        for name, value in options.items()
+        if found["options"].get((section, name)) != value
+    ]
+    for section, name, value in missing:
+        yield f"{name} of {section}", {"prefix": "config set", "who": section, "name": name, "value": value}
+    for module in wanted["modules"] if not missing else ():
         if module not in found["modules"]:
             yield f"module {module}", {"prefix": "mgr module enable", "module": module}
     for ratio, value in wanted["ratios"].items():
@@ -151,7 +156,7 @@ def apply(cluster: Cluster, wanted: Mapping[str, Any], keyring: str) -> None:
         if not todo:
             return
         complaints = [complaint for what, command in todo if (complaint := attempt(cluster, what, command))]
-        time.sleep(0.5)
+        time.sleep(1)
     sys.exit("; ".join(complaints or ["settings do not stay as they shall be: does another host have other ones?"]))
 
 

@@ -19,7 +19,7 @@ from .storage import OF_STORAGE
 ROLE = "cluster"
 PER_HOST = "cluster_host_ip"
 # Beside the settings of the cluster, which all hosts share: nodes that differ here do not reach each other's pods.
-OF_NODES = ("overlay_backend", "overlay_vxlan_port")
+OF_NODES = ("overlay_backend", "overlay_vxlan_port", "volumes_path")
 # Values that name these can only be evaluated later, by the component that uses them.
 LATER = ("cluster_derived", "cluster_artifacts")
 MISSING = object()

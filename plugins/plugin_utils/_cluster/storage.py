@@ -43,7 +43,10 @@ def derived(cluster: Inventory) -> dict[str, Any]:
     if not cluster.groups["storage"]:
         return {}
     hosts = (cluster.hosts[name] for name in monitors(cluster) if name in cluster.hosts)
-    return {"monitors": [{"name": host.name, "address": host.address} for host in hosts]}
+    return {
+        "monitors": [{"name": host.name, "address": host.address} for host in hosts],
+        "path": cluster.hosts[cluster.nodes[0]].value("volumes_path", "/var/lib/cephfs"),
+    }
 
 
 def local_volumes(cluster: Inventory) -> list[dict[str, Any]]:

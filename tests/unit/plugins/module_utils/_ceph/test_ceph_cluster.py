@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import socket
 import struct
@@ -16,7 +17,11 @@ import pytest
 from ansible_collections.selfhosted.kubernetes.plugins.filter.config import ceph_keyring
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._ceph import cluster, daemon, osd
 
-USERS = {"mon.": {"mon": "allow *"}, "client.admin": {"mon": "allow *", "osd": "allow *"}, "mgr.s1": {"mon": "allow profile mgr"}}
+USERS = {
+    "mon.": {"mon": "allow *"},
+    "client.admin": {"mon": "allow *", "osd": "allow *"},
+    "mgr.s1": {"mon": "allow profile mgr"},
+}
 KEYRING = ceph_keyring(USERS, "secret")
 WANTED = {
     "failure_domain": "host",
@@ -64,26 +69,33 @@ class Monitors:
         return ""
 
     def auth_import(self, command: dict[str, Any]) -> None:
+        """As `auth import`."""
         self.auth = [{"entity": name, **it} for name, it in cluster.users(command["given"]).items() if name != "mon."]
 
     def config_set(self, it: dict[str, Any]) -> None:
+        """As `config set`."""
         self.options.append({"section": it["who"], "name": it["name"], "value": it["value"]})
 
     def mgr_module_enable(self, it: dict[str, Any]) -> None:
+        """As `mgr module enable`."""
         assert self.options, "a module reads its options when it begins"
         self.modules.append(it["module"])
 
     def osd_set_nearfull_ratio(self, it: dict[str, Any]) -> None:
+        """As `osd set nearfull ratio`."""
         self.nearfull = it["ratio"]
 
     def osd_crush_rule_create_replicated(self, it: dict[str, Any]) -> None:
+        """As `osd crush rule create replicated`."""
         self.rules.append(it["name"])
 
     def osd_pool_create(self, it: dict[str, Any]) -> None:
+        """As `osd pool create`."""
         assert it["rule"] in self.rules
         self.pools.append({"pool_name": it["pool"], "size": it["size"], "min_size": 1, "flags_names": "hashpspool"})
 
     def osd_pool_set(self, it: dict[str, Any]) -> None:
+        """As `osd pool set`."""
         (pool,) = (pool for pool in self.pools if pool["pool_name"] == it["pool"])
         if it["var"] == "bulk":
             pool["flags_names"] = "hashpspool,bulk" if it["val"] == "true" else "hashpspool"
@@ -91,12 +103,14 @@ class Monitors:
             pool[it["var"]] = int(it["val"])
 
     def fs_new(self, it: dict[str, Any]) -> None:
+        """As `fs new`."""
         if len(self.pools) < 2:
             raise OSError(2, "pool 'data' does not exist")
         mdsmap = {"fs_name": it["fs_name"], "session_timeout": 60, "flags": 18, "info": {}}
         self.filesystems.append({"mdsmap": mdsmap})
 
     def fs_set(self, it: dict[str, Any]) -> None:
+        """As `fs set`."""
         mdsmap = self.filesystems[0]["mdsmap"]
         if it["var"] == "allow_standby_replay":
             mdsmap["flags"] |= 32
@@ -153,7 +167,7 @@ def test_a_file_system_that_nobody_serves_is_not_well(monitors: Monitors) -> Non
     """Settings alone carry no data."""
     cluster.apply(monitors, WANTED, KEYRING)
     monitors.filesystems[0]["mdsmap"]["info"] = {"gid_1": {"state": "up:replay"}}
-    with pytest.raises(SystemExit, match="no mds is active for the file system shared \\(up:replay\\)"):
+    with pytest.raises(SystemExit, match=r"no mds is active for the file system shared \(up:replay\)"):
         cluster.check(monitors, WANTED, KEYRING)
 
 
@@ -164,7 +178,7 @@ def test_what_cannot_be_made_is_said(monitors: Monitors, monkeypatch: pytest.Mon
         raise OSError(22, "pool size is too large")
 
     monkeypatch.setattr(monitors, "osd_pool_create", refuse)
-    with pytest.raises(SystemExit, match="pool meta: .*pool size is too large"):
+    with pytest.raises(SystemExit, match=r"pool meta: .*pool size is too large"):
         cluster.apply(monitors, WANTED, KEYRING)
 
 
@@ -192,8 +206,6 @@ def test_keys_are_ceph_keys_and_each_users_own() -> None:
 
 def osd_key(text: str) -> bytes:
     """The secret in a key."""
-    import base64
-
     kind, _, _, length = struct.unpack("<HIIH", (raw := base64.b64decode(text))[:12])
     assert (kind, length, len(raw)) == (1, 16, 28)
     return raw[12:]

@@ -172,9 +172,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         issue(folder / cluster, derived["pki"])
         roles = derived["hosts"][host]
         wish["hosts"][place] = {
-            "roles": list(
-                dict.fromkeys(roles["components"] + roles["components_late"] + roles["components_storage"])
-            ),
+            "roles": list(dict.fromkeys(roles["components"] + roles["components_late"] + roles["components_storage"])),
             "artifacts": artifacts,
             "pki_dir": derived["pki_dir"],
             "variables": {
