@@ -122,7 +122,7 @@ func (v *volumes) record(volume *core.PersistentVolume) error {
 	if err != nil {
 		return err
 	}
-	path := filepath.Join(v.root, records, volume.Name)
+	path := filepath.Join(v.root, records, volume.Name+".json")
 	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return err
 	}
@@ -148,7 +148,7 @@ func (v *volumes) Delete(_ context.Context, volume *core.PersistentVolume) error
 	if err := os.RemoveAll(gone); err != nil {
 		return err
 	}
-	if err := os.Remove(filepath.Join(v.root, records, volume.Name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+	if err := os.Remove(filepath.Join(v.root, records, volume.Name+".json")); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return err
 	}
 	return nil
