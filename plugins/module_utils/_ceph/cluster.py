@@ -16,7 +16,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 try:
-    import rados
+    import rados  # type: ignore[import-not-found]
 except ImportError:  # Of the distribution, on storage hosts alone.
     rados = None
 

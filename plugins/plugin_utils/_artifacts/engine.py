@@ -60,7 +60,7 @@ class Artifacts:
                     raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {known}")
                 if (name != "crane" or arch == NATIVE) and self._used(component):
                     result.append(Wanted(name, version, arch, lock, lock["programs"]))
-            for name, image in self._images().items():
+            for name, image in self._used_images().items():
                 version, programs = image["ref"].rsplit(":", 1)[1], {name: {"package": image["package"]}}
                 result.append(Wanted(f"image-{name}", version, arch, image, programs))
         if NATIVE not in self.options["architectures"]:
@@ -72,7 +72,7 @@ class Artifacts:
         """Without its service nobody runs it."""
         return entry.get("service", "") in ("", *self.options["services"])
 
-    def _images(self) -> dict[str, dict[str, Any]]:
+    def _used_images(self) -> dict[str, dict[str, Any]]:
         return {name: image for name, image in self.lock["images"].items() if self._used(image)}
 
     def sources(self) -> list[AnySource]:
@@ -145,7 +145,9 @@ class Artifacts:
                             "version": item.version,
                         }
             images = (
-                {} if self.missing else {name: self._image(name, image, got) for name, image in self._images().items()}
+                {}
+                if self.missing
+                else {name: self._image(name, image, got) for name, image in self._used_images().items()}
             )
         digests = sorted({file["sha256"] for programs in files.values() for file in programs.values()})
         return {"cache_dir": str(self.cache.folder), "files": files, "digests": digests, "images": images}

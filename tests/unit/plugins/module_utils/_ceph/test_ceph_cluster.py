@@ -10,6 +10,7 @@ import json
 import socket
 import struct
 import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ WANTED = {
 }
 
 
-class Monitors:
+class Monitors(cluster.Cluster):
     """As much of a storage as the program looks at; a command changes it as Ceph does."""
 
     def __init__(self) -> None:
@@ -121,7 +122,7 @@ class Monitors:
 @pytest.fixture
 def monitors(monkeypatch: pytest.MonkeyPatch) -> Monitors:
     """A storage that has nothing yet."""
-    monkeypatch.setattr(cluster.time, "sleep", lambda _seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda _seconds: None)
     return Monitors()
 
 
