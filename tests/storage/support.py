@@ -17,13 +17,15 @@ import yaml
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     KUBECTL,
     OPERATOR,
+    OUTSIDE,
     ROOT,
     STORAGE,
     Lab,
+    address,
 )
 
 LOCK = yaml.safe_load((ROOT / "roles/artifacts/files/lock.yml").read_text(encoding="utf-8"))
-IMAGE = LOCK["images"]["volume-tester"]["ref"]
+IMAGE = f"{address(OUTSIDE[0])}:5000/{LOCK['images']['volume-tester']['ref']}"
 
 
 def ceph(lab: Lab, command: str) -> dict[str, Any]:
@@ -84,7 +86,7 @@ def start(lab: Lab, name: str, namespace: str, node: str, claimed: str) -> None:
     lab.kubectl(f"wait --namespace={namespace} --for=condition=Ready --timeout=180s pod/{name}")
 
 
-def tester(lab: Lab, name: str, namespace: str, command: str) -> dict[str, Any]:
+def volume_tester(lab: Lab, name: str, namespace: str, command: str) -> dict[str, Any]:
     """What volume-tester answers in a pod."""
     answer: dict[str, Any] = json.loads(lab.kubectl(f"exec --namespace={namespace} {name} -- /volume-tester {command}"))
     return answer

@@ -26,7 +26,7 @@ from ansible_collections.selfhosted.kubernetes.tests.storage.support import (
     of_claim,
     pod,
     start,
-    tester,
+    volume_tester,
 )
 
 MOUNT = "/var/lib/cephfs"
@@ -96,10 +96,10 @@ def test_a_volume_is_limited_alone(lab: Lab, namespace: str, shared: str) -> Non
     lab.apply(claim("other", namespace, "shared", "64Mi"))
     for name, claimed in (("fills", shared), ("writes", "other")):
         start(lab, name, namespace, WORKERS[0], claimed)
-    found = tester(lab, "fills", namespace, "fill /volume 200")
+    found = volume_tester(lab, "fills", namespace, "fill /volume 200")
     assert found["full"]
     assert 60 <= found["mib"] <= 80
-    tester(lab, "writes", namespace, "write /volume/data 8")
+    volume_tester(lab, "writes", namespace, "write /volume/data 8")
 
 
 def test_a_pod_may_not_use_the_nodes_disk(lab: Lab, namespace: str) -> None:

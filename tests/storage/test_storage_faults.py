@@ -25,7 +25,7 @@ from ansible_collections.selfhosted.kubernetes.tests.storage.support import (
     during,
     healthy,
     start,
-    tester,
+    volume_tester,
 )
 
 # Goals of stalls in seconds; what is not named here has the host's.
@@ -101,7 +101,7 @@ def test_no_acknowledged_line_is_lost(lab: Lab, namespace: str, writer: Writer) 
     last = writer.stop()
     lab.kubectl(f"delete --namespace={namespace} pod writer")
     start(lab, "reader", namespace, WORKERS[1], "log")
-    found = tester(lab, "reader", namespace, "logged /volume/log")
+    found = volume_tester(lab, "reader", namespace, "logged /volume/log")
     print(f"\n{last} acknowledged, {found['last']} found")  # noqa: T201
     assert found["then"] == ""
     assert found["last"] >= last > 0
@@ -120,4 +120,4 @@ def test_a_client_that_dies_comes_back(lab: Lab, namespace: str, figures: dict[s
     assert "not connected" in seen.stderr
     lab.kubectl(f"delete --namespace={namespace} pod open")
     start(lab, "open", namespace, WORKERS[0], "log")
-    assert tester(lab, "open", namespace, "logged /volume/log")["then"] == ""
+    assert volume_tester(lab, "open", namespace, "logged /volume/log")["then"] == ""

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import NODES, WORKERS, Lab, playbook, wait_until
-from ansible_collections.selfhosted.kubernetes.tests.storage.support import claim, healthy, start, tester
+from ansible_collections.selfhosted.kubernetes.tests.storage.support import claim, healthy, start, volume_tester
 
 NAMESPACE = "outlives"
 
@@ -16,7 +16,7 @@ def test_volumes_outlive_the_cluster(lab: Lab) -> None:
     space = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}
     lab.apply(space, claim("keeps", NAMESPACE, "shared", "64Mi"))
     start(lab, "before", NAMESPACE, WORKERS[0], "keeps")
-    wrote = tester(lab, "before", NAMESPACE, "write /volume/data 16")["sha256"]
+    wrote = volume_tester(lab, "before", NAMESPACE, "write /volume/data 16")["sha256"]
     for name, variables in (("reset", (f"reset_hosts={','.join(NODES)}", "reset_confirm=lab")), ("site", ())):
         code, output = playbook(name, *variables)
         assert code == 0, output[-6000:]
@@ -25,7 +25,7 @@ def test_volumes_outlive_the_cluster(lab: Lab) -> None:
     assert code == 0, output[-6000:]
     lab.apply(space, claim("keeps", NAMESPACE, "shared", "64Mi"))
     start(lab, "after", NAMESPACE, WORKERS[1], "keeps")
-    assert tester(lab, "after", NAMESPACE, "read /volume/data")["sha256"] == wrote
+    assert volume_tester(lab, "after", NAMESPACE, "read /volume/data")["sha256"] == wrote
     code, output = playbook("storage_adopt")
     assert code == 0, output[-6000:]
     assert "changed=0" in output
