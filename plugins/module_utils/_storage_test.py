@@ -15,6 +15,8 @@ from typing import Any
 SIZE_MIB, WRITE_MIB = 256, 64
 # What a first start of a pod may take: its image is pulled.
 SECONDS = 180
+# Of a command whose connection was cut.
+REPEATS = 3
 ZONE = "kubernetes.io/hostname"
 
 
@@ -138,7 +140,15 @@ class Suite:
     def tester(self, pod: str, *command: str) -> dict[str, Any]:
         """What volume-tester answers in a pod."""
         words = ("exec", f"--namespace={self.namespace}", pod, "--", "/volume-tester", *command)
-        return dict(json.loads(self.kubectl.run(*words)))
+        done = self.kubectl.try_run(*words)
+        for _ in range(REPEATS):
+            # An API server that is busy for a moment is no fault of the class; each command can be repeated.
+            if done.returncode == 0 or "websocket" not in done.stderr:
+                break
+            done = self.kubectl.try_run(*words)
+        if done.returncode:
+            raise StorageTestError(f"{pod}: volume-tester {' '.join(command)}: {done.stderr.strip()[-500:]}")
+        return dict(json.loads(done.stdout))
 
     def node_of(self, pod: str) -> str:
         """Where it runs."""

@@ -80,11 +80,7 @@ def test_a_node_may_mount_and_nothing_else(lab: Lab) -> None:
     text = lab.run(WORKERS[0], f"cat {keyring}")
     lab.run(STORAGE[0], "umask 077; printf '%%s' %s > /root/node.keyring", text)
     asked = f"ceph --name client.{WORKERS[0]} --keyring /root/node.keyring --connect-timeout 10"
-    for command in (
-        "auth ls",
-        "osd pool rm cephfs.shared.data cephfs.shared.data --yes-i-really-really-mean-it",
-        "config dump",
-    ):
+    for command in ("auth ls", "osd pool rm cephfs.shared.data cephfs.shared.data --yes-i-really-really-mean-it"):
         done = lab[STORAGE[0]].run(f"{asked} {command}")
         assert done.rc != 0
         assert "access denied" in done.stderr or "EACCES" in done.stderr, done.stderr

@@ -63,14 +63,12 @@ FAULTS: dict[str, tuple[Callable[[Lab], object], Callable[[Lab], object] | None,
 
 
 @pytest.fixture(scope="module")
-def writer(lab: Lab, namespace: str) -> Iterator[Writer]:
+def writer(lab: Lab, namespace: str) -> Writer:
     """A pod that writes to a shared volume all the time."""
     lab.apply(claim("log", namespace, "shared", "256Mi"))
-    start(lab, "writer", namespace, WORKERS[0], "log")
-    writer = Writer(lab, "writer", namespace, "/volume/log")
+    writer = Writer(lab, "writer", namespace, WORKERS[0], "log")
     wait_until(lambda: writer.last > 20, 60, "it writes")
-    yield writer
-    writer.stop()
+    return writer
 
 
 @pytest.fixture(scope="module")
@@ -98,7 +96,7 @@ def test_writers_wait_and_go_on(lab: Lab, writer: Writer, figures: dict[str, flo
 
 def test_no_acknowledged_line_is_lost(lab: Lab, namespace: str, writer: Writer) -> None:
     """Another node reads all of them, without a gap."""
-    last = writer.stop()
+    last = writer.last
     lab.kubectl(f"delete --namespace={namespace} pod writer")
     start(lab, "reader", namespace, WORKERS[1], "log")
     found = volume_tester(lab, "reader", namespace, "logged /volume/log")
