@@ -170,6 +170,8 @@ class Suite:
     # ---- checks
     def run(self) -> Iterator[Result]:
         """One after another on the same volume, as its life goes."""
+        # Of a run that was killed.
+        self.kubectl.run("delete", "namespace", self.namespace, "--ignore-not-found")
         self.kubectl.run("create", "namespace", self.namespace)
         try:
             self.apply(self.claim("one", "ReadWriteOnce"))
@@ -181,7 +183,7 @@ class Suite:
             yield from self.snapshots()
             yield from self.goes()
         finally:
-            self.kubectl.try_run("delete", "namespace", self.namespace, "--wait=false")
+            self.kubectl.try_run("delete", "namespace", self.namespace)
 
     def moves(self) -> Iterator[Result]:
         """What was written and fsynced is there when the pod is made anew elsewhere, also when its node is drained."""
