@@ -28,3 +28,9 @@ def test_the_page_has_every_option_with_its_reason() -> None:
     for (_, name, said, why, source), (_, _, value, reason, described) in zip(found, wanted, strict=True):
         assert (re.sub(r"`(\w+)`", r"{{ \1 }}", why), source) == (reason, described), name
         assert said in value.lower() or said.strip("`") in value, name
+
+
+def test_a_silent_metadata_server_is_given_up() -> None:
+    """Monitors take silence for their own delay where they look more seldom than grace less interval (MDSMonitor::tick)."""
+    value = {name: it["value"] for name, it in TUNING["global"].items()}
+    assert value["mon_tick_interval"] < value["mds_beacon_grace"] - value["mds_beacon_interval"]
