@@ -31,6 +31,6 @@ def test_the_page_has_every_option_with_its_reason() -> None:
 
 
 def test_a_silent_metadata_server_is_given_up() -> None:
-    """Monitors take silence for their own delay where they look more seldom than grace less interval (MDSMonitor::tick)."""
+    """Monitors that look more seldom than grace less interval take silence for their own delay (MDSMonitor::tick)."""
     value = {name: it["value"] for name, it in TUNING["global"].items()}
     assert value["mon_tick_interval"] < value["mds_beacon_grace"] - value["mds_beacon_interval"]
