@@ -7,11 +7,11 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 INVENTORY := inventories/$(LAB)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-logs test-outside test-why test-rotate lint unit package molecule lab lab-destroy bench clean
+.PHONY: help setup site verify test test-upgrade test-faults test-scale test-backup test-drill test-logs test-outside test-storage test-why test-rotate lint unit package molecule lab lab-destroy bench clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
-	@echo "  LAB=lab (m1 m2 m3 w1 w2 o1) or LAB=lab-small (m1 w1 w2 o1)"
+	@echo "  LAB=lab (m1 m2 m3 w1 w2 o1), LAB=lab-small (m1 w1 w2 o1) or LAB=lab-storage (m1 w1 w2 o1 s1 s2 s3)"
 
 setup: ## install what the lab and the tests need: packages, dockerd, .venv
 	@scripts/setup.sh
@@ -62,6 +62,9 @@ test-rotate: setup ## the scenario rotate: every certificate, CA and key is repl
 
 test-outside: setup ## the scenario outside: every query of every dashboard, and the status page while masters are away
 	@molecule test --scenario-name outside
+
+test-storage: setup ## the scenario storage: classes of volumes by their acceptance suite, faults under a writer; figures go to .lab/storage*.json
+	@molecule test --scenario-name storage
 
 test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
 	@molecule test --scenario-name scale

@@ -17,8 +17,13 @@ class ActionModule(ActionBase):
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
         """Run the module and put the host's clock between ours."""
         result: dict[str, Any] = super().run(tmp, task_vars)
+        # Of storage hosts, which alone have some.
+        given = self._templar.template((task_vars or {}).get("ceph_osds", []))
+        entries = [it for it in given if isinstance(it, dict)] if isinstance(given, list) else []
+        disks = [it["device"] for it in entries if it.get("device")]
         before = time.time()
-        result.update(self._execute_module(task_vars=task_vars))
+        arguments = {**self._task.args, "devices": disks}
+        result.update(self._execute_module(module_args=arguments, task_vars=task_vars))
         if "clock" in result:
             result["clock"].update(before=before, after=time.time())
         # A page for each host is of no use to a reader.

@@ -13,6 +13,7 @@ import hmac
 import io
 import json
 import string
+import struct
 import tarfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -210,6 +211,27 @@ def program_files(folder: str, dest: str) -> list[dict[str, str]]:
     ]
 
 
+def ceph_keyring(users: Mapping[str, Mapping[str, str]], key: str, *chosen: str) -> str:
+    """A keyring of Ceph with all users, which are names with rights, or with those that are named.
+
+    Each user's own key is made of ours, a secret, so that every host's share is known without asking another one.
+    """
+    lines: list[str] = []
+    for user, rights in users.items():
+        if not chosen or user in chosen:
+            caps = [f'\tcaps {service} = "{right}"' for service, right in sorted(rights.items())]
+            lines += [f"[{user}]", f"\tkey = {_ceph_secret(key, user)}", *caps]
+    if missing := [user for user in chosen if user not in users]:
+        raise AnsibleFilterError(f"there is no user {', '.join(missing)}")
+    return "\n".join(lines) + "\n"
+
+
+def _ceph_secret(key: str, user: str) -> str:
+    """AES (1), no time at which it was made, 16 bytes (CryptoKey of Ceph's src/auth/Crypto.cc)."""
+    secret = hmac.digest(key.splitlines()[0].encode(), f"ceph {user}".encode(), "sha256")[:16]
+    return base64.b64encode(struct.pack("<HIIH", 1, 0, 0, len(secret)) + secret).decode()
+
+
 class FilterModule:
     """Filters of the collection."""
 
@@ -224,4 +246,5 @@ class FilterModule:
             "htpasswd": htpasswd,
             "sealed": sealed,
             "program_files": program_files,
+            "ceph_keyring": ceph_keyring,
         }

@@ -16,6 +16,7 @@ import json
 import os
 import re
 import socket
+import stat
 import struct
 import sys
 import time
@@ -34,7 +35,7 @@ TIME_ERROR = 5
 SOCKETS = (("tcp", "tcp", "0A"), ("tcp6", "tcp", "0A"), ("udp", "udp", "07"), ("udp6", "udp", "07"))
 
 
-def gather(address: str = "", root: str = "/") -> dict[str, Any]:
+def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dict[str, Any]:
     """All facts of this host; ``root`` is another file tree for tests."""
     release = os_release(_read(root, "etc/os-release"))
     return {
@@ -51,6 +52,9 @@ def gather(address: str = "", root: str = "/") -> dict[str, Any]:
         "versions": versions(root),
         "systemd": systemd_version(root),
         "resolv_conf": resolv_conf(root),
+        "fuse": os.path.exists(_path(root, "dev/fuse")),
+        "addresses": [found for found, _ in interface_addresses()],
+        "devices": {path: device(root, path) for path in disks},
         "clock": {"host": time.time(), "synchronized": clock_synchronized()},
     }
 
@@ -130,6 +134,43 @@ def resolv_conf(root: str) -> str:
         if STUB_RESOLVER in servers and os.path.exists(_path(root, REAL_RESOLV_CONF))
         else "/etc/resolv.conf"
     )
+
+
+def device(root: str, path: str) -> dict[str, str]:
+    """What a disk is, who has it in use, and what is on it: nothing, an OSD of Ceph, or anything else."""
+    real = os.path.realpath(_path(root, path))
+    if not os.path.exists(real):
+        return {"kind": "absent"}
+    if not stat.S_ISBLK(os.stat(real).st_mode):
+        return {"kind": "other"}
+    number = os.stat(real).st_rdev
+    return {
+        "kind": "disk",
+        "used_by": used_by(root, f"{os.major(number)}:{os.minor(number)}", os.path.basename(real)),
+        "holds": on_disk(real),
+    }
+
+
+def used_by(root: str, number: str, name: str) -> str:
+    """Who has a disk, or a part of it, in use; empty when nobody has, as with a running OSD, which mounts nothing."""
+    block = f"sys/class/block/{name}"
+    parts = {number, *(_read("/", path).strip() for path in glob.glob(_path(root, f"{block}/{name}*/dev")))}
+    for fields in (line.split() for line in _read(root, "proc/self/mountinfo").splitlines()):
+        if len(fields) > 4 and fields[2] in parts:
+            return f"it is mounted on {fields[4]}"
+    if f"/dev/{name}" in [line.split()[0] for line in _read(root, "proc/swaps").splitlines()[1:]]:
+        return "it is swap"
+    holders = sorted(os.path.basename(path) for path in glob.glob(_path(root, f"{block}/holders/*")))
+    return f"{', '.join(holders)} is made of it" if holders else ""
+
+
+def on_disk(path: str) -> str:
+    """By its first MiB, where partition tables and most file systems have their marks."""
+    with open(path, "rb") as stream:
+        head = stream.read(1 << 20)
+    if head.startswith(b"bluestore block device\n"):
+        return "osd"
+    return "data" if head.strip(b"\0") else ""
 
 
 def clock_synchronized() -> bool:

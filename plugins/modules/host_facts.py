@@ -19,6 +19,11 @@ options:
     description: The host's address in the cluster; RV(mtu) is that of the interface which carries it.
     type: str
     default: ""
+  devices:
+    description: Disks that are looked at; the action plugin gives those of the host's C(ceph_osds).
+    type: list
+    elements: path
+    default: []
 attributes:
   check_mode:
     description: Runs the same in check mode, as it changes nothing.
@@ -90,6 +95,24 @@ listeners:
   elements: dict
   returned: success
   sample: [{proto: tcp, address: 0.0.0.0, port: 22, process: sshd}]
+fuse:
+  description: Whether the kernel has FUSE
+  type: bool
+  returned: success
+  sample: true
+addresses:
+  description: All IPv4 addresses of the host
+  type: list
+  elements: str
+  returned: success
+  sample: [127.0.0.1, 192.0.2.11]
+devices:
+  description:
+    - Of each of O(devices) its C(kind) (C(disk), C(other) or C(absent)), C(used_by), and C(holds) (empty, C(osd) or
+      C(data)).
+  type: dict
+  returned: success
+  sample: {/dev/sdb: {kind: disk, used_by: "", holds: ""}}
 interface:
   description: Interface that carries O(address); null when none does
   type: str
@@ -140,8 +163,9 @@ from ansible_collections.selfhosted.kubernetes.plugins.module_utils._host_facts 
 
 def main() -> None:
     """Answer with the facts themselves, so that they can be registered under one name."""
-    module = AnsibleModule(argument_spec={"address": {"type": "str", "default": ""}}, supports_check_mode=True)
-    module.exit_json(changed=False, **gather(module.params["address"]))
+    spec = {"address": {"type": "str", "default": ""}, "devices": {"type": "list", "elements": "path", "default": []}}
+    module = AnsibleModule(argument_spec=spec, supports_check_mode=True)
+    module.exit_json(changed=False, **gather(module.params["address"], disks=module.params["devices"]))
 
 
 if __name__ == "__main__":

@@ -65,9 +65,9 @@ def address(name: str) -> str:
     return str(inventory()["_meta"]["hostvars"][name]["ansible_host"])
 
 
-MASTERS, WORKERS, OUTSIDE = group("masters"), group("workers"), group("outside")
+MASTERS, WORKERS, OUTSIDE, STORAGE = group("masters"), group("workers"), group("outside"), group("storage")
 NODES = MASTERS + WORKERS
-MACHINES = NODES + OUTSIDE
+MACHINES = NODES + OUTSIDE + STORAGE
 OPERATOR = OUTSIDE[0]
 
 

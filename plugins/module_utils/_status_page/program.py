@@ -60,6 +60,7 @@ def page(settings: Settings, answer: Answer, state: dict[str, Any], now: float) 
         ("masters", [it for it in hosts if {"masters", "etcd"} & set(it["groups"])]),
         ("workers", [it for it in hosts if "workers" in it["groups"] and "masters" not in it["groups"]]),
         ("outside", [it for it in hosts if "outside" in it["groups"]]),
+        ("storage", [it for it in hosts if "storage" in it["groups"] and "outside" not in it["groups"]]),
     ]
     return (
         environment()

@@ -58,17 +58,22 @@ class Artifacts:
                 if lock is None:
                     known = ", ".join(component["versions"])
                     raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {known}")
-                # Without this service nobody runs it.
-                unused = component.get("service", "") not in ("", *self.options["services"])
-                if (name != "crane" or arch == NATIVE) and not unused:
+                if (name != "crane" or arch == NATIVE) and self._used(component):
                     result.append(Wanted(name, version, arch, lock, lock["programs"]))
-            for name, image in self.lock["images"].items():
+            for name, image in self._used_images().items():
                 version, programs = image["ref"].rsplit(":", 1)[1], {name: {"package": image["package"]}}
                 result.append(Wanted(f"image-{name}", version, arch, image, programs))
         if NATIVE not in self.options["architectures"]:
             version, lock = next(iter(self.lock["components"]["crane"]["versions"].items()))
             result.append(Wanted("crane", version, NATIVE, lock, lock["programs"]))
         return result
+
+    def _used(self, entry: dict[str, Any]) -> bool:
+        """Without its service nobody runs it."""
+        return entry.get("service", "") in ("", *self.options["services"])
+
+    def _used_images(self) -> dict[str, dict[str, Any]]:
+        return {name: image for name, image in self.lock["images"].items() if self._used(image)}
 
     def sources(self) -> list[AnySource]:
         """In the order in which they are tried."""
@@ -92,6 +97,8 @@ class Artifacts:
     def sources_of(self, wanted: Wanted) -> list[AnySource]:
         """What upstream never releases is compiled, whatever was chosen; only a bundle has it."""
         sources = self.sources()
+        if wanted.lock.get("ours"):
+            return [*(it for it in sources if isinstance(it, Bundle)), Source(FILES / "go")]
         compiled = not wanted.lock.keys() & {"release", "ref"} and all(isinstance(it, Release) for it in sources)
         return [*sources, Source(FILES / "go")] if compiled else sources
 
@@ -140,7 +147,7 @@ class Artifacts:
             images = (
                 {}
                 if self.missing
-                else {name: self._image(name, image, got) for name, image in self.lock["images"].items()}
+                else {name: self._image(name, image, got) for name, image in self._used_images().items()}
             )
         digests = sorted({file["sha256"] for programs in files.values() for file in programs.values()})
         return {"cache_dir": str(self.cache.folder), "files": files, "digests": digests, "images": images}

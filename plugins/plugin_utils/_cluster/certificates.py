@@ -77,6 +77,8 @@ def plan(inventory: Inventory, api_host: str, service_address: str) -> dict[str,
         if "logging" in inventory.settings.outside_services:
             certificates += _logging(host, inventory.within(host.name, "outside"))
     random = [*RANDOM_KEYS, *(["logging"] if "logging" in inventory.settings.outside_services else [])]
+    # Of it all keys of the storage's users are made.
+    random += ["ceph"] if inventory.groups["storage"] else []
     return {
         "cas": [{"name": name, "cn": cn} for name, cn in AUTHORITIES.items()],
         "certificates": certificates,

@@ -10,9 +10,11 @@ from ipaddress import IPv4Network
 from typing import Any
 
 from .certificates import ci_jobs, plan
-from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, Settings, endpoint
+from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, endpoint
 from .monitoring import LOGGING_PORT, sources, targets
 from .shown import shown
+from .storage import derived as storage_derived
+from .storage import local_volumes
 
 LOCAL_ENDPOINT = "https://127.0.0.1:7443"
 MTU = 1500  # Ethernet's, for a host that was not asked.
@@ -29,6 +31,7 @@ COMPONENTS = (
     ("registry", ("outside",)),
     ("loadbalancer", (*NODES, "outside")),
     ("keepalived", ("masters",)),
+    ("volumes", NODES),
     ("containerd", NODES),
     ("kubelet", NODES),
     ("kube_proxy", NODES),
@@ -37,6 +40,7 @@ COMPONENTS = (
     ("admin", ("masters", "outside")),
     ("git", ("outside",)),
     ("ci", ("outside",)),
+    ("ceph", ("storage",)),
     ("monitored", GROUPS),
     ("monitoring", ("outside",)),
     ("logging", ("outside",)),
@@ -81,6 +85,7 @@ class DerivedHost:
     groups: list[str]
     components: list[str]
     components_late: list[str]
+    components_storage: list[str]
     architecture: str
     pod_mtu: int
     metrics: list[dict[str, str]]
@@ -118,6 +123,8 @@ class Derived:
     monitoring: dict[str, Any]
     shown: list[dict[str, Any]]
     logging: dict[str, Any]
+    storage: dict[str, Any]
+    local_volumes: list[dict[str, Any]]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -160,6 +167,8 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             monitoring=_monitoring(inventory),
             shown=_shown(inventory),
             logging=_logging(inventory),
+            storage=storage_derived(inventory),
+            local_volumes=local_volumes(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )
@@ -170,13 +179,16 @@ def derive_host(inventory: Inventory, name: str) -> DerivedHost:
     host = inventory.hosts[name]
     roles = components(inventory, name)
     late = [role for role in roles if role in LATE] if inventory.within(name, "outside") else []
+    # Monitors need each other, so all hosts of the group start them together, also those that are outside hosts.
+    apart = ["ceph"] if inventory.within(name, "storage") and inventory.within(name, "outside") else []
     overhead = 0 if host.value("overlay_backend", "vxlan") == "host-gw" else VXLAN_OVERHEAD
     return DerivedHost(
         name=name,
         address=host.address,
         groups=[group for group in GROUPS if inventory.within(name, group)],
-        components=[role for role in roles if role not in late],
+        components=[role for role in roles if role not in (*late, *apart)],
         components_late=late,
+        components_storage=(apart or roles) if inventory.within(name, "storage") else [],
         architecture=str(host.facts.get("architecture", "")),
         pod_mtu=int(host.facts.get("mtu") or MTU) - overhead,
         metrics=sources(host, roles),
@@ -198,13 +210,14 @@ def _root(host: Host, role: str) -> str:
 
 def components(inventory: Inventory, name: str) -> list[str]:
     """Roles of a host, in the order in which they are applied."""
-    return [
-        role for role, groups in COMPONENTS if inventory.within(name, *groups) and _wanted(role, inventory.settings)
-    ]
+    return [role for role, groups in COMPONENTS if inventory.within(name, *groups) and _wanted(role, inventory, name)]
 
 
-def _wanted(role: str, settings: Settings) -> bool:
-    """Whether the cluster has an optional component."""
+def _wanted(role: str, inventory: Inventory, name: str) -> bool:
+    """Whether a host has an optional component."""
+    settings = inventory.settings
+    if role == "volumes":
+        return bool(inventory.groups["storage"] or inventory.hosts[name].value("volumes_local", []))
     if role == "keepalived":
         return bool(settings.vip)
     service = PART_OF.get(role, role)

@@ -14,11 +14,12 @@ from typing import Any
 
 from .model import GROUPS, Error, Host, Inventory, Settings
 from .specs import Specs, TypeChecker, unknown_names
+from .storage import OF_STORAGE
 
 ROLE = "cluster"
 PER_HOST = "cluster_host_ip"
 # Beside the settings of the cluster, which all hosts share: nodes that differ here do not reach each other's pods.
-OF_NODES = ("overlay_backend", "overlay_vxlan_port")
+OF_NODES = ("overlay_backend", "overlay_vxlan_port", "volumes_path")
 # Values that name these can only be evaluated later, by the component that uses them.
 LATER = ("cluster_derived", "cluster_artifacts")
 MISSING = object()
@@ -44,7 +45,9 @@ class Gatherer:
         hosts = {name: self._host(name) for name in dict.fromkeys(chain(*self._groups.values()))}
         self.errors += unknown_names(self._specs, self._users)
         nodes = {name: hosts[name] for name in chain(self._groups["masters"], self._groups["workers"])}
+        stores = {name: hosts[name] for name in self._groups["storage"]}
         shared = [(variable, hosts) for variable in self._settings] + [(variable, nodes) for variable in OF_NODES]
+        shared += [(variable, stores) for variable in OF_STORAGE]
         self.errors += (error for variable, having in shared if (error := _differs(variable, having)))
         typed = self._typed(settings, base)
         return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups)

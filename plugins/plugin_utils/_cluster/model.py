@@ -11,7 +11,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, NamedTuple
 
-GROUPS = ("etcd", "masters", "workers", "outside")
+GROUPS = ("etcd", "masters", "workers", "outside", "storage")
 API_PORT = 6443
 DNS_INDEX = 10  # The cluster's DNS has the tenth service address, as everywhere.
 NAMED = 8  # Hosts named in one error.

@@ -52,6 +52,7 @@ SOURCES = (
     Source("registry", "registry", 5002),
     Source("monitoring", "kube-state-metrics", 8381),
     Source("vlagent", "vlagent", 9429),
+    Source("ceph", "ceph", 9283),
 )
 # Over TLS of the component itself, which asks the cluster's RBAC who may read them.
 DIRECT = (

@@ -63,6 +63,8 @@ PORTS = (
     Port("logging", 9428, "nginx", ANY, "logging_port"),
     Port("logging", 9427, "victoria-logs", LOCAL),
     Port("vlagent", 9429, "vlagent", LOCAL),
+    Port("ceph", 3300, "ceph-mon", OWN),
+    Port("ceph", 9283, "ceph-mgr", LOCAL),
 )
 
 

@@ -47,6 +47,7 @@ SHOWN = (
     Shown("logging", "logging-front", ("probe-logging-front",)),
     Shown("logging", "kubernetes-events"),
     Shown("vlagent", "vlagent", ("vlagent",)),
+    Shown("ceph", "ceph-mgr", ("ceph",)),
     Shown("grafana", "grafana-server", ("probe-grafana",)),
     Shown("status_page", "status-page", ("probe-status-page",)),
 )

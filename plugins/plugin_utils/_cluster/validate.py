@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import alerting, hosts, inventory, networks, outside, ports, versions
+from . import alerting, hosts, inventory, networks, outside, ports, storage, versions
 from .model import Error, Host, Inventory
 
 # What the inventory says as a whole.
@@ -26,6 +26,10 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     versions.needs_masters,
     hosts.clocks_agree,
     outside.services,
+    storage.stays_outside,
+    storage.monitors_are_odd,
+    storage.copies_fit,
+    storage.cluster_network,
 )
 # What it says about each host.
 HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
@@ -51,6 +55,9 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.backup_targets,
     outside.backup_keep,
     outside.logging,
+    storage.disks,
+    storage.wiped,
+    storage.local,
     hosts.answered,
 )
 # What each host that answered says about itself.
@@ -63,6 +70,9 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     hosts.clock,
     ports.ports_free,
     alerting.packaged,
+    storage.disks_can_be_used,
+    storage.storage_resources,
+    storage.fuse_there,
     versions.no_skip,
     versions.needs_upgrade,
 )

@@ -302,7 +302,7 @@ def test_units_never_give_up(found: Findings) -> None:
 @pytest.fixture(scope="module")
 def cluster() -> dict[str, Any]:
     """Derived from a small inventory that has every group and every component."""
-    groups = {"etcd": ["e1"], "masters": ["m1"], "workers": ["w1"], "outside": ["o1"]}
+    groups = {"etcd": ["e1"], "masters": ["m1"], "workers": ["w1"], "outside": ["o1"], "storage": ["s1"]}
     given = {name.removeprefix("cluster_"): option.get("default") for name, option in options_of("cluster").items()}
     settings = {**given, "state_dir": "/state", "vip": "192.0.2.100", "outside_services": OUTSIDE_SERVICES}
     del settings["host_ip"]

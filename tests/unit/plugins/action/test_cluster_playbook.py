@@ -123,7 +123,7 @@ def test_other_machines_are_named_and_no_error(tmp_path: Path) -> None:
     inventory["all"]["children"]["jump"] = {"hosts": {"bastion": None}}
     code, output, _derived = play(tmp_path, inventory, PLAN)
     assert code == 0, output
-    assert "bastion: it is in none of the groups etcd, masters, workers, outside; it is left alone" in output
+    assert "bastion: it is in none of the groups etcd, masters, workers, outside, storage; it is left alone" in output
     inventory["all"]["children"]["worker"] = {"hosts": {"w2": None}}
     _code, output, _derived = play(tmp_path, inventory, PLAN)
     assert [line.split(";")[0] for line in errors(output)] == ["w2: it is in group worker, and in none of ours"]

@@ -77,7 +77,10 @@ def test_whole_host(root: Path) -> None:
     assert facts.pop("architecture") == {"x86_64": "amd64", "aarch64": "arm64"}.get(
         os.uname().machine, os.uname().machine
     )
+    assert "127.0.0.1" in facts.pop("addresses")
     assert facts == {
+        "fuse": False,
+        "devices": {},
         "os_family": "Debian",
         "distribution": "debian",
         "distribution_version": "12",
@@ -139,6 +142,45 @@ def test_address_of_proc_net(address: ipaddress.IPv4Address | ipaddress.IPv6Addr
     """Any address, read back."""
     decoded = ipaddress.ip_address(host_facts.decode_address(hexed(str(address))))
     assert decoded in (address, getattr(address, "ipv4_mapped", None))
+
+
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        ({}, ""),
+        ({"proc/self/mountinfo": "36 35 8:16 / /srv rw - ext4 /dev/sdb rw\n"}, "it is mounted on /srv"),
+        ({"proc/self/mountinfo": "36 35 8:17 / /srv rw - ext4 /dev/sdb1 rw\n"}, "it is mounted on /srv"),
+        ({"proc/self/mountinfo": "36 35 8:32 / /srv rw - ext4 /dev/sdc rw\n"}, ""),
+        ({"proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sdb partition 1024 0 -2\n"}, "it is swap"),
+        (
+            {"sys/class/block/sdb/holders/md0/x": "", "sys/class/block/sdb/holders/dm-0/x": ""},
+            "dm-0, md0 is made of it",
+        ),
+    ],
+)
+def test_a_disk_in_use_is_seen(tmp_path: Path, files: dict[str, str], said: str) -> None:
+    """Also by a part of it."""
+    for name, text in {"sys/class/block/sdb/sdb1/dev": "8:17\n", **files}.items():
+        (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+    assert host_facts.used_by(str(tmp_path), "8:16", "sdb") == said
+
+
+def test_what_is_no_disk_is_seen(tmp_path: Path) -> None:
+    """Nothing there, and a file where a disk should be."""
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev/sdb").write_bytes(b"")
+    seen = {path: host_facts.device(str(tmp_path), path)["kind"] for path in ("/dev/sdb", "/dev/sdc")}
+    assert seen == {"/dev/sdb": "other", "/dev/sdc": "absent"}
+
+
+@pytest.mark.parametrize(
+    ("content", "found"), [(b"\0" * 4096, ""), (b"bluestore block device\n5b6b\n", "osd"), (b"\0" * 512 + b"x", "data")]
+)
+def test_what_is_on_a_disk_is_seen(tmp_path: Path, content: bytes, found: str) -> None:
+    """Whatever is not empty is somebody's."""
+    (tmp_path / "disk").write_bytes(content)
+    assert host_facts.on_disk(str(tmp_path / "disk")) == found
 
 
 def test_this_machine_sees_its_own_listener() -> None:

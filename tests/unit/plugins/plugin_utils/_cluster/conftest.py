@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import GROUPS as OURS
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Host, Inventory, Settings
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.specs import Specs, load
 
@@ -65,7 +66,7 @@ def make(
     versions: list[str] | None = None,
 ) -> Inventory:
     """Three masters, two workers and an outside host, with changes: ``variables`` and facts (``changed``) by host."""
-    filled = {"etcd": [], "masters": [], "workers": [], "outside": [], **(GROUPS if groups is None else groups)}
+    filled = {**{group: [] for group in OURS}, **(GROUPS if groups is None else groups)}
     filled["etcd"] = filled["etcd"] or filled["masters"]
     names = list(dict.fromkeys(name for group in filled.values() for name in group))
     hosts = {

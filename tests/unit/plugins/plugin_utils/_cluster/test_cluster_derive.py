@@ -35,6 +35,11 @@ CLUSTERS: dict[str, dict[str, Any]] = {
         },
         "changed": {"m1": {"mtu": 9000, "architecture": "arm64"}},
     },
+    "storage": {
+        "groups": {"masters": ["m1"], "workers": ["w1"], "outside": ["o1"], "storage": ["s1", "s2", "s3", "o1"]},
+        "settings": {"outside_services": ["monitoring"]},
+        "variables": {"w1": {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]}},
+    },
 }
 
 

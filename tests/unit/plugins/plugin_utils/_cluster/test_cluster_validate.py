@@ -72,7 +72,7 @@ def test_warnings_are_no_errors(make: Make) -> None:
         other_groups={"all": ["m1", "w1", "bastion", "localhost"], "jump": ["bastion"]},
     )
     assert report(warnings(inventory)) == [
-        "bastion: it is in none of the groups etcd, masters, workers, outside; it is left alone",
+        "bastion: it is in none of the groups etcd, masters, workers, outside, storage; it is left alone",
         "w1, w2: its kernel says that nothing keeps its clock; run a time service (chrony, systemd-timesyncd)",
     ]
     assert warnings(make()) == []

@@ -25,9 +25,9 @@ from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._pki.keys im
 
 CHECKOUT = Path(__file__).resolve().parents[5]
 GOLDEN = CHECKOUT / "tests/unit/plugins/plugin_utils/_cluster/golden"
-DEBIAN = {"os_family": "Debian", "interface": "eth0", "resolv_conf": "/etc/resolv.conf"}
+DEBIAN = {"os_family": "Debian", "memory_bytes": 2**33, "interface": "eth0", "resolv_conf": "/etc/resolv.conf"}
 UBUNTU = {"os_family": "Debian", "interface": "ens3", "resolv_conf": "/run/systemd/resolve/resolv.conf"}
-RHEL = {"os_family": "RedHat", "interface": "enp1s0", "resolv_conf": "/etc/resolv.conf"}
+RHEL = {"os_family": "RedHat", "memory_bytes": 2**33, "interface": "enp1s0", "resolv_conf": "/etc/resolv.conf"}
 PORTS = {
     "kube_controller_manager_flags": {"secure-port": 11257},
     "kube_scheduler_flags": {"secure-port": 11259},
@@ -70,6 +70,13 @@ GRAFANA = {
     "grafana_config": {"auth.ldap": {"enabled": True, "config_file": "/srv/ldap.toml"}, "smtp": {"password": 'a;b"c'}},
     "status_page_links": [{"name": "forge", "url": "https://forge.example.org/"}],
 }
+STORAGE = {
+    "ceph_osds": [{"name": "a", "device": "/dev/disk/by-id/wwn-0x1"}, {"name": "b", "size_gib": 4}],
+    "ceph_wipe": ["s1:/dev/disk/by-id/wwn-0x1"],
+    "ceph_rack": "r1",
+    "ceph_cluster_network": "198.51.100.0/24",
+    "ceph_config": {"osd": {"osd_max_backfills": 4}, "client": {"rbd_cache": False}},
+}
 REGISTRY_USERS = {"alice": {"password": "correct-horse", "push": True}, "bob": {"password": "battery-staple"}}
 # A host of each kind, some of other distributions, some with settings that lead elsewhere: facts and settings of each.
 PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
@@ -87,10 +94,16 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/m1 ports": (DEBIAN, PORTS),
     "ha/o1 open": (DEBIAN, {"registry_isolated": False, "registry_users": REGISTRY_USERS}),
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
+    "storage/m1": (DEBIAN, {}),
+    "storage/w1": (DEBIAN, {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]}),
+    "storage/s1": (DEBIAN, STORAGE),
+    "storage/o1": (DEBIAN, {}),
+    "storage/s1 RHEL": (RHEL, STORAGE),
 }
 PACKAGES = {"bash-completion", "buildah", "curl", "git", "haproxy", "keepalived", "kmod", "nftables", "nginx"}
 PACKAGES |= {"openssh-server", "openssl", "restic", "rsync", "systemd-journal-remote", "util-linux"}
 PACKAGES |= {"prometheus", "prometheus-alertmanager", "prometheus-blackbox-exporter", "prometheus-node-exporter"}
+PACKAGES |= {"ceph-common", "ceph-fuse", "ceph-mds", "ceph-mgr", "ceph-mon", "ceph-osd"}
 PACKAGES |= {"grafana=12.3.0", "python3-jinja2", "python3-markdown"}
 OF_DEBIAN = PACKAGES | {"conntrack", "iproute2", "iptables", "mount", "uidmap"}
 OF_RHEL = PACKAGES | {"conntrack-tools", "iproute", "iptables-nft", "shadow-utils"}
@@ -159,7 +172,7 @@ def rendered(tmp_path_factory: pytest.TempPathFactory) -> Rendered:
         issue(folder / cluster, derived["pki"])
         roles = derived["hosts"][host]
         wish["hosts"][place] = {
-            "roles": roles["components"] + roles["components_late"],
+            "roles": list(dict.fromkeys(roles["components"] + roles["components_late"] + roles["components_storage"])),
             "artifacts": artifacts,
             "pki_dir": derived["pki_dir"],
             "variables": {

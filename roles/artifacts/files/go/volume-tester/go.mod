@@ -1,0 +1,3 @@
+module selfhosted.kubernetes/artifacts/volume-tester
+
+go 1.26.0

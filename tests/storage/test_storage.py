@@ -1,0 +1,172 @@
+# Copyright (c) 2026 selfhosted.kubernetes contributors
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Storage and volumes as their users see them."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    FOLDER,
+    STORAGE,
+    WORKERS,
+    Lab,
+    playbook,
+    site,
+    wait_until,
+)
+from ansible_collections.selfhosted.kubernetes.tests.storage.support import (
+    ceph,
+    claim,
+    healthy,
+    of_claim,
+    pod,
+    start,
+    volume_tester,
+)
+
+MOUNT = "/var/lib/cephfs"
+
+
+@pytest.fixture(scope="module")
+def shared(lab: Lab, namespace: str) -> str:
+    """A claim of class shared, bound."""
+    lab.apply(claim("shared", namespace, "shared", "64Mi", "ReadWriteMany"))
+    lab.kubectl(f"wait --namespace={namespace} --for=jsonpath=.status.phase=Bound --timeout=60s pvc/shared")
+    return "shared"
+
+
+def test_storage_is_healthy(lab: Lab) -> None:
+    """HEALTH_OK with nothing muted, and every daemon there."""
+    wait_until(lambda: healthy(lab), 120, "HEALTH_OK")
+    status = ceph(lab, "status")
+    assert status["quorum_names"] == STORAGE
+    assert status["osdmap"]["num_up_osds"] == status["osdmap"]["num_in_osds"] == len(STORAGE)
+    assert status["mgrmap"]["available"]
+    assert status["fsmap"]["up"] == 1
+
+
+def test_copies_are_on_three_hosts(lab: Lab) -> None:
+    """Each placement group has a copy on each host, and two are enough to go on."""
+    dump = ceph(lab, "osd dump")
+    assert {(it["size"], it["min_size"]) for it in dump["pools"]} == {(3, 2)}
+    tree = ceph(lab, "osd tree")["nodes"]
+    homes = {osd: host["name"] for host in tree if host["type"] == "host" for osd in host["children"]}
+    assert sorted(homes.values()) == STORAGE
+    for group in ceph(lab, "pg dump pgs_brief")["pg_stats"]:
+        assert sorted(homes[osd] for osd in group["acting"]) == STORAGE
+
+
+@pytest.mark.parametrize("name", STORAGE)
+def test_nothing_is_sent_in_clear(lab: Lab, name: str) -> None:
+    """Only the second protocol has a port, and its mode is secure on both sides; metrics are on loopback."""
+    listening = {line.split()[3] for line in lab.run(name, "ss --listening --tcp --numeric --no-header").splitlines()}
+    assert not [it for it in listening if it.endswith((":6789", ":8443", ":8003"))]
+    assert [it for it in listening if it.endswith(":9283")] == ["127.0.0.1:9283"]
+    for option in ("ms_cluster_mode", "ms_service_mode", "ms_client_mode", "ms_mon_service_mode"):
+        assert json.loads(
+            lab.run(name, f"ceph daemon osd.$(cat /var/lib/ceph/osd/file0/whoami) config get {option}")
+        ) == {option: "secure"}
+
+
+def test_a_node_may_mount_and_nothing_else(lab: Lab) -> None:
+    """Its key neither lists users nor changes pools; nobody else can read it."""
+    keyring = f"/etc/ceph/ceph.client.{WORKERS[0]}.keyring"
+    assert lab[WORKERS[0]].file(keyring).mode == 0o600
+    text = lab.run(WORKERS[0], f"cat {keyring}")
+    lab.run(STORAGE[0], "umask 077; printf '%%s' %s > /root/node.keyring", text)
+    asked = f"ceph --name client.{WORKERS[0]} --keyring /root/node.keyring --connect-timeout 10"
+    for command in ("auth ls", "osd pool rm cephfs.shared.data cephfs.shared.data --yes-i-really-really-mean-it"):
+        done = lab[STORAGE[0]].run(f"{asked} {command}")
+        assert done.rc != 0
+        assert "access denied" in done.stderr or "EACCES" in done.stderr, done.stderr
+    lab.run(STORAGE[0], "rm /root/node.keyring")
+
+
+def test_a_volume_is_limited_alone(lab: Lab, namespace: str, shared: str) -> None:
+    """Who fills his volume gets an error, and others go on writing."""
+    lab.apply(claim("other", namespace, "shared", "64Mi"))
+    for name, claimed in (("fills", shared), ("writes", "other")):
+        start(lab, name, namespace, WORKERS[0], claimed)
+    found = volume_tester(lab, "fills", namespace, "fill /volume 200")
+    assert found["full"]
+    assert 60 <= found["mib"] <= 80
+    volume_tester(lab, "writes", namespace, "write /volume/data 8")
+
+
+def test_a_pod_may_not_use_the_nodes_disk(lab: Lab, namespace: str) -> None:
+    """It is told what to use in place of a hostPath; a namespace with the label is an exception."""
+    wish = pod("host-path", namespace, WORKERS[0], {"hostPath": {"path": "/etc"}})
+    document = json.dumps(wish)
+    refused = lab.operator.run(
+        "printf '%%s' %s | kubectl --kubeconfig=/etc/kubernetes/admin.conf apply --filename=-", document
+    )
+    assert refused.rc != 0
+    assert "claim a volume (storageClassName shared or local)" in refused.stderr
+    label = "storage.selfhosted.kubernetes/host-path"
+    lab.kubectl(f"label namespace {namespace} {label}=allowed")
+    wait_until(lambda: lab.try_apply(wish), 10, "the exception counts")
+    lab.kubectl(f"delete --namespace={namespace} pod host-path")
+    lab.kubectl(f"label namespace {namespace} {label}-")
+
+
+@pytest.fixture
+def unmounted(lab: Lab) -> Iterator[str]:
+    """A node whose file system is away."""
+    node = WORKERS[1]
+    lab.run(node, "systemctl stop cephfs")
+    yield node
+    lab.run(node, "systemctl start cephfs")
+    mounted = f"stat --file-system --format=%T {MOUNT} | grep --quiet fuseblk"
+    wait_until(lambda: bool(lab[node].run(mounted).rc == 0), 60, "it is mounted again")
+
+
+def test_nothing_gets_onto_the_nodes_disk_meanwhile(lab: Lab, namespace: str, shared: str, unmounted: str) -> None:
+    """Where the mount is away, nobody can write below it, and a pod waits instead of starting empty."""
+    done = lab[unmounted].run(f"touch {MOUNT}/x")
+    assert done.rc != 0
+    assert "Read-only file system" in done.stderr
+    lab.apply(pod("waits", namespace, unmounted, of_claim(shared)))
+    events = f"get events --namespace={namespace} --field-selector involvedObject.name=waits --output=name"
+    failed = f"{events} --field-selector involvedObject.name=waits,reason=FailedMount"
+    wait_until(lambda: bool(lab.kubectl(failed).strip()), 60, "the kubelet says that the folder is not there")
+    assert lab.get(f"pod --namespace={namespace} waits")["status"]["phase"] == "Pending"
+
+
+def test_a_pod_that_waited_starts(lab: Lab, namespace: str) -> None:
+    """By itself, once the file system is back."""
+    lab.kubectl(f"wait --namespace={namespace} --for=condition=Ready --timeout=180s pod/waits")
+
+
+@pytest.mark.parametrize("storage_class", ["shared", "local"])
+def test_classes_can_be_trusted(lab: Lab, storage_class: str) -> None:
+    """By the suite that users have for their own."""
+    # What an earlier run of it was given, and kept.
+    for it in lab.get("pv")["items"]:
+        if it["spec"]["storageClassName"] == "local" and it["status"]["phase"] == "Released":
+            lab.kubectl(f"patch pv {it['metadata']['name']} --patch=%s", json.dumps({"spec": {"claimRef": None}}))
+    report = FOLDER / f"storage-{storage_class}.json"
+    code, output = playbook("storage_test", f"storage_class={storage_class}", f"storage_report={report}")
+    assert code == 0, output[-6000:]
+    said = json.loads(report.read_text(encoding="utf-8"))
+    print(json.dumps(said, indent=1))  # noqa: T201
+    assert [it["check"] for it in said["results"] if it["able"] is False] == []
+    promised = {it["check"] for it in said["results"] if it["able"]}
+    many = "two nodes write to one volume (ReadWriteMany)"
+    assert (many in promised) == (storage_class == "shared")
+
+
+def test_a_class_that_is_not_there_is_one_error() -> None:
+    """Which names those that are."""
+    code, output = playbook("storage_test", "storage_class=fast")
+    assert code != 0
+    assert "there is no StorageClass fast; the cluster has local, shared, shared-retain" in output
+
+
+def test_a_site_run_changes_nothing(tmp_path: Path) -> None:
+    """Storage and volumes included."""
+    assert not any(site(tmp_path).changed.values())
