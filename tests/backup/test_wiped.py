@@ -47,22 +47,23 @@ def drilled(lab: Lab, name: str, confirm: str) -> dict[str, Any]:
     return record
 
 
-def is_well(lab: Lab, namespace: str) -> None:
+def is_well(lab: Lab) -> None:
     """Every node takes pods, and the app answers."""
     lab.kubectl(f"wait --for=condition=Ready --timeout=60s node {' '.join(NODES)}")
-    wait_until(lambda: answer(lab).startswith("web-"), 60, f"the app answers, beside {namespace}")
+    wait_until(lambda: answer(lab).startswith("web-"), 60, "the app answers")
 
 
-def test_an_outage(lab: Lab, app: Repository, namespace: str, figures: Figures) -> None:
+def test_an_outage(lab: Lab, app: Repository, figures: Figures) -> None:
     """Everything outside works meanwhile, a build too; the cluster is well afterwards."""
     assert app.name == "web"
     code, output = playbook("backup")
     assert code == 0, output[-3000:]
     figures.add("outage", **drilled(lab, "outage", "drill_confirm=lab"))
-    is_well(lab, namespace)
+    is_well(lab)
 
 
-def test_all_masters_are_wiped_and_restored(lab: Lab, app: Repository, filled: str, figures: Figures) -> None:
+@pytest.mark.usefixtures("app")
+def test_all_masters_are_wiped_and_restored(lab: Lab, filled: str, figures: Figures) -> None:
     """Each object of the backup is as it was."""
     before = contents(lab, filled)
     code, output = playbook("backup")
@@ -72,18 +73,17 @@ def test_all_masters_are_wiped_and_restored(lab: Lab, app: Repository, filled: s
     assert contents(lab, filled) == before
     assert record["rpo_seconds"] < REBUILD_SECONDS
     assert record["seconds"] <= REBUILD_SECONDS
-    is_well(lab, app.name)
+    is_well(lab)
 
 
-def test_all_masters_are_wiped_and_redeployed(
-    lab: Lab, app: Repository, filled: str, figures: Figures, tmp_path: Any
-) -> None:
+@pytest.mark.usefixtures("app")
+def test_all_masters_are_wiped_and_redeployed(lab: Lab, filled: str, figures: Figures, tmp_path: Any) -> None:
     """Without any backup: what a job deploys is back, by its job, and nothing else; the outside goes on with it."""
     record = drilled(lab, "redeploy", "drill_destroy=lab")
     figures.add("redeploy", **record)
     assert [line.split()[0] for line in record["jobs"]] == ["base", "web", "all"]
     assert all(line.endswith("success") for line in record["jobs"])
-    is_well(lab, app.name)
+    is_well(lab)
     assert lab.try_kubectl(f"get namespace {filled}").rc != 0
     code, output = playbook("backup")
     assert code == 0, output[-3000:]

@@ -207,6 +207,12 @@ def docker(*arguments: str) -> str:
     return subprocess.run(["docker", *arguments], check=True, capture_output=True, text=True).stdout.strip()
 
 
+def stop_masters() -> None:
+    """All of them are shut down, one after the other."""
+    for master in MASTERS:
+        docker("stop", "--time=1", master)
+
+
 def start_masters(lab: Lab) -> None:
     """All of them, until the cluster is whole again."""
     for master in MASTERS:

@@ -28,8 +28,8 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     OUTSIDE,
     Lab,
     address,
-    docker,
     start_masters,
+    stop_masters,
     wait_until,
 )
 
@@ -50,8 +50,7 @@ def no_masters(lab: Lab, webhook: None) -> Iterator[float]:
     assert webhook is None
     quiet(lab)
     began = float(lab.run(OPERATOR, "date +%s.%N"))
-    for master in MASTERS:
-        docker("stop", "--time=1", master)
+    stop_masters()
     yield began
     start_masters(lab)
 

@@ -31,11 +31,13 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     address,
     docker,
     start_masters,
+    stop_masters,
     wait_until,
 )
 from ansible_collections.selfhosted.kubernetes.tests.scale.machines import lab_of, make_machines, site_run
 
 SECOND = "o2"
+BOTH = (OPERATOR, SECOND)
 # An Alertmanager waits that long for each other before it that may have told (--cluster.peer-timeout).
 PEER_SECONDS = 15
 SERVICES = (
@@ -56,10 +58,10 @@ def larger(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]
     print(f"\na site run that adds an outside host: {time.monotonic() - began:.1f} s")  # noqa: T201
     hosts = yaml.safe_load((larger / "hosts.yml").read_text(encoding="utf-8"))["all"]["children"]["outside"]["hosts"]
     lab.add(SECOND, hosts[SECOND]["ansible_host"])
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         listen(lab, host)
     yield larger
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         no_longer_listen(lab, host)
 
 
@@ -86,7 +88,7 @@ def test_nothing_changes_again(larger: Path, tmp_path: Path) -> None:
 def test_both_see_everything(lab: Lab, larger: Path) -> None:
     """Each the whole cluster, the other one, and itself."""
     assert larger.is_dir()
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         wait_until(lambda it=host: down(lab, it) == [], TARGETS_SECONDS, f"all targets of {host} are up")  # type: ignore[misc]
         assert {instance for job, instance in seen(lab, host) if job == "node"} == {*MACHINES, SECOND}
     # Certificates are asked every two minutes.
@@ -96,11 +98,10 @@ def test_both_see_everything(lab: Lab, larger: Path) -> None:
 def test_an_alert_is_told_once(lab: Lab, larger: Path) -> None:
     """Both Prometheis tell both Alertmanagers; one of these tells people."""
     assert larger.is_dir()
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         quiet(lab, host)
     began = time.time()
-    for master in MASTERS:
-        docker("stop", "--time=1", master)
+    stop_masters()
     try:
         wait_until(
             lambda: told(lab, OPERATOR, began) + told(lab, SECOND, began) != [], ALERT_SECONDS, "the message comes"
@@ -115,13 +116,12 @@ def test_an_alert_is_told_once(lab: Lab, larger: Path) -> None:
 def alone(lab: Lab, larger: Path) -> Iterator[float]:
     """The first one is off, since this moment, and then the masters, too."""
     assert larger.is_dir()
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         quiet(lab, host)
     began = time.time()
     docker("stop", "--time=5", OPERATOR)
     lab.run(WORKERS[0], f"logger {MARK}")
-    for master in MASTERS:
-        docker("stop", "--time=1", master)
+    stop_masters()
     yield began
     docker("start", OPERATOR)
     start_masters(lab)
@@ -152,5 +152,5 @@ def test_the_first_catches_up(lab: Lab, alone: float) -> None:
     wait_until(lambda: lab[SECOND].run(answers).rc == 0, 60, "it has booted")
     start_masters(lab)
     wait_until(lambda: lines(lab, OPERATOR, f"node:={WORKERS[0]} {MARK}") == 1, ARRIVES_SECONDS, "the line is there")
-    for host in (OPERATOR, SECOND):
+    for host in BOTH:
         wait_until(lambda it=host: down(lab, it) == [], TARGETS_SECONDS, f"all targets of {host} are up")  # type: ignore[misc]

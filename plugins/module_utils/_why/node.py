@@ -11,7 +11,7 @@ from datetime import timedelta
 from .model import NEVER, Cause, Document, Facts, Rule, apply, condition, name, ref, span, time
 
 KUBELET = "on {node}: systemctl status kubelet containerd; journalctl -u kubelet -n 50"
-CHECK = "ansible-playbook … selfhosted.kubernetes.check says what of it is down"
+CHECK = "ansible-playbook … selfhosted.kubernetes.check says what"
 
 # Of the condition Ready (pkg/kubelet/nodestatus/setters.go, pkg/controller/nodelifecycle).
 RULES = [
@@ -20,7 +20,9 @@ RULES = [
         "Kubelet stopped posting node status|Kubelet never posted node status",
         "node/{node}",
         "node {node} is down or cut off: its kubelet has said nothing for {since}",
-        "ssh {node}; if it answers, " + KUBELET + f" (a certificate that has ended is named there); {CHECK}",
+        "ssh {node}; if it answers, "
+        + KUBELET
+        + f" (a certificate that has ended is named there); {CHECK} of it is down",
     ),
     # Before the network, of which nobody knows while it is down.
     Rule(
@@ -90,8 +92,7 @@ CLOCK = Rule(
     "",
     "node/{node}",
     "the clock of node {node} is {text} the API server's: certificates and tokens count as not valid yet or as ended",
-    "on {node}: timedatectl; systemctl status chrony systemd-timesyncd; then "
-    + CHECK.replace("of it is down", "clock is off"),
+    "on {node}: timedatectl; systemctl status chrony systemd-timesyncd; then " + CHECK + " clock is off",
 )
 # Of check.yml, too (plugin_utils/_health/hosts.py).
 CLOCK_SKEW = timedelta(seconds=10)
@@ -135,10 +136,11 @@ def _lease(facts: Facts, node: Document) -> Iterator[Cause]:
     ahead = time(renewed) - taken
     if renewed and taken > NEVER and abs(ahead) > CLOCK_SKEW:
         text = f"{span(abs(ahead))} {'ahead of' if ahead > timedelta() else 'behind'}"
+        stamp = f"{taken:%Y-%m-%dT%H:%M:%SZ}"
         found = apply([CLOCK], text, node=name(node))
         if found:
-            yield found.seen(f"its lease says {renewed}, and the API server took that at {taken:%Y-%m-%dT%H:%M:%SZ}")
-        renewed = f"{taken:%Y-%m-%dT%H:%M:%SZ}"
+            yield found.seen(f"its lease says {renewed}, and the API server took that at {stamp}")
+        renewed = stamp
     if renewed and facts.now - time(renewed) > LATE:
         found = apply(
             [RULES[0]], "Kubelet stopped posting node status", node=name(node), since=span(facts.age(renewed))

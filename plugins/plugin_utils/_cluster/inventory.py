@@ -18,6 +18,10 @@ HOST_NAME_LENGTH = 52
 # How like one of our groups another's name has to be, to be meant as it: worker, not gpu_workers or masters_of_old.
 NEARLY = 0.8
 NEEDED = {"masters": "run the control plane", "outside": "hold the artifact store and the registry"}
+SURVIVE = {
+    "outside": "outside hosts must survive the cluster",
+    "storage": "storage has to outlive the cluster",
+}
 # k8s.io/kubernetes/pkg/kubelet/apis/well_known_labels.go: what a kubelet may set below kubernetes.io.
 OWN_NAMESPACES = ("kubelet.kubernetes.io", "node.kubernetes.io")
 OWN_LABELS = {
@@ -58,12 +62,13 @@ def left_alone(cluster: Inventory) -> Iterator[Error]:
 
 
 def outside_stays_outside(cluster: Inventory) -> Iterator[Error]:
-    """What rebuilds the cluster must survive it."""
-    for name in cluster.groups["outside"]:
-        for group in ("etcd", "masters", "workers"):
-            if cluster.within(name, group):
-                fix = "take it out of one of them: outside hosts must survive the cluster"
-                yield Error(f"it is in group outside and in group {group}", fix, host=name)
+    """What rebuilds the cluster, and what it keeps, must survive it."""
+    for own, why in SURVIVE.items():
+        for name in cluster.groups[own]:
+            for group in ("etcd", "masters", "workers"):
+                if cluster.within(name, group):
+                    fix = f"take it out of one of them: {why}"
+                    yield Error(f"it is in group {own} and in group {group}", fix, host=name)
 
 
 def etcd_is_odd(cluster: Inventory) -> Iterator[Error]:

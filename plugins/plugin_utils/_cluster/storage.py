@@ -13,6 +13,7 @@ from typing import Any
 
 from .inventory import LABEL
 from .model import Error, Host, Inventory, network
+from .outside import twice
 
 MONITORS = 3
 MIB = 2**20
@@ -52,15 +53,6 @@ def derived(cluster: Inventory) -> dict[str, Any]:
 def local_volumes(cluster: Inventory) -> list[dict[str, Any]]:
     """Volumes of nodes' own disks, each with its node."""
     return [{"node": name, **it} for name in cluster.nodes for it in cluster.hosts[name].value("volumes_local", [])]
-
-
-def stays_outside(cluster: Inventory) -> Iterator[Error]:
-    """Data must survive the cluster."""
-    for name in cluster.groups["storage"]:
-        for group in ("etcd", "masters", "workers"):
-            if cluster.within(name, group):
-                fix = "take it out of one of them: storage has to outlive the cluster"
-                yield Error(f"it is in group storage and in group {group}", fix, host=name)
 
 
 def monitors_are_odd(cluster: Inventory) -> Iterator[Error]:
@@ -149,9 +141,7 @@ def local(host: Host, cluster: Inventory) -> Iterator[Error]:
     if given and not cluster.is_node(host.name):
         yield Error("it is no node", "set it for masters or workers", "volumes_local")
     for key in ("name", "path"):
-        values = [it[key] for it in given]
-        for value in dict.fromkeys(it for it in values if values.count(it) > 1):
-            yield Error(f"{key} {value} is there {values.count(value)} times", "remove all but one", "volumes_local")
+        yield from twice("volumes_local", key, [it[key] for it in given])
     for it in given:
         if not LABEL.fullmatch(it["name"]):
             yield Error(f"{it['name']!r} is no name of a volume", NAMED, "volumes_local")

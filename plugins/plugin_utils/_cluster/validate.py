@@ -26,7 +26,6 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     versions.needs_masters,
     hosts.clocks_agree,
     outside.services,
-    storage.stays_outside,
     storage.monitors_are_odd,
     storage.copies_fit,
     storage.cluster_network,
