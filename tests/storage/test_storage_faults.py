@@ -119,3 +119,19 @@ def test_a_client_that_dies_comes_back(lab: Lab, namespace: str, figures: dict[s
     lab.kubectl(f"delete --namespace={namespace} pod open")
     start(lab, "open", namespace, WORKERS[0], "log")
     assert volume_tester(lab, "open", namespace, "logged /volume/log")["then"] == ""
+
+
+def test_a_node_that_was_evicted_comes_back(lab: Lab, namespace: str, figures: dict[str, float]) -> None:
+    """By itself: its mount answers again, and a new pod reads what was written."""
+    node, host = WORKERS[0], serving(lab)
+    clients = json.loads(lab.run(host, f"ceph tell mds.{host} client ls 2>/dev/null"))
+    client = next(it["id"] for it in clients if it["client_metadata"]["hostname"] == node)
+    answers = "timeout 10 ls /var/lib/cephfs"
+    began = time.monotonic()
+    lab.run(host, f"ceph tell mds.{host} client evict id={client}")
+    wait_until(lambda: bool(lab[node].run(answers).rc), 30, "it sees that it was evicted")
+    wait_until(lambda: bool(lab[node].run(f"{answers} && findmnt --types fuse.ceph-fuse").rc == 0), 60, "it is back")
+    figures["a node is evicted: until it is mounted again"] = round(time.monotonic() - began, 1)
+    lab.kubectl(f"delete --namespace={namespace} pod open --ignore-not-found")
+    start(lab, "evicted", namespace, node, "log")
+    assert volume_tester(lab, "evicted", namespace, "logged /volume/log")["then"] == ""
