@@ -38,6 +38,8 @@ class Settings:
     service_network: str
     metrics: str
     prometheus: str = ""
+    # Where the shared file system is mounted while volumes are saved; empty where there is none.
+    file_system: str = ""
     config: str = "/etc/backup"
     data: str = "/var/lib/backup"
     drill: str = "/var/lib/backup-drill"

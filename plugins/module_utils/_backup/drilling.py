@@ -16,6 +16,7 @@ from typing import Any
 from .common import BackupError, Settings, alone, complaint, labelled, last_success, publish, record
 from .repository import Repository, moment, pick
 from .saving import fetch
+from .volumes import rehearse
 
 UNIT, USER = "backup-plane", "backup-drill"
 # How many are looked at when the newest is bad.
@@ -107,6 +108,8 @@ def drill(settings: Settings, wanted: str) -> dict[str, Any]:
                 entry["good"] = manifest["id"]
                 entry["differences"].append(f"the newest good backup is {manifest['id'][:8]}")
             entry["differences"] += seen["differences"]
+            if settings.file_system:
+                entry.update(rehearse(settings, folder))
         except (BackupError, OSError, ValueError) as error:
             if str(error) != "; ".join(entry["differences"]):
                 entry["differences"].append(str(error))

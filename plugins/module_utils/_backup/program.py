@@ -11,8 +11,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from . import drilling, looking, saving
-from .common import BackupError, load, records
+from . import drilling, looking, saving, volumes
+from .common import BackupError, Settings, load, records
 from .repository import Repository, pick
 
 SNAPSHOT = "`latest`, an id of `backup list`, or a time as 2026-01-31T10:00 (UTC): the newest one until then"
@@ -23,6 +23,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="backup", description=__doc__)
     commands = top.add_subparsers(dest="command", required=True)
     commands.add_parser("run", help="make one now; the timer does so by backup.service")
+    commands.add_parser(
+        "run-volumes", help="save the volumes of claims that are marked; its timer does so by backup-volumes.service"
+    )
     commands.add_parser("list", help="how the last run ended, and what there is")
     fetch = commands.add_parser("fetch", help="a snapshot of etcd out of a backup, verified")
     fetch.add_argument("snapshot", help=SNAPSHOT)
@@ -33,6 +36,10 @@ def parser() -> argparse.ArgumentParser:
     show.add_argument("object", help="KIND/NAMESPACE/NAME or KIND/NAME, as secret/shop/db or namespace/shop")
     show.add_argument("snapshot", nargs="?", default="latest", help=SNAPSHOT)
     show.add_argument("--apply", action="store_true", help="put it back into the cluster")
+    volume = commands.add_parser("volume", help="what is saved of a claim's volume")
+    volume.add_argument("claim", help="NAMESPACE/NAME of the PersistentVolumeClaim")
+    volume.add_argument("snapshot", nargs="?", default="latest", help=SNAPSHOT)
+    volume.add_argument("--apply", action="store_true", help="put it back; no pod may use it meanwhile")
     look = commands.add_parser("look")
     for name in ("folder", "service_network", "programs", "object"):
         look.add_argument(name)
@@ -44,12 +51,12 @@ def answer(options: argparse.Namespace) -> tuple[int, Any]:
     if options.command == "look":
         return 0, looking.look(Path(options.folder), options.service_network, options.programs, options.object)
     settings = load()
-    if options.command == "run":
-        entry = saving.back_up(settings)
+    if options.command in ("run", "run-volumes"):
+        entry = (saving.back_up if options.command == "run" else volumes.back_up_volumes)(settings)
         sys.stderr.write("".join(f"{line}\n" for line in entry["errors"]))
         return int(bool(entry["errors"])), entry
     if options.command == "list":
-        return 0, {"last": next(reversed(records(settings, "runs")), None), "backups": saving.listed(settings)}
+        return 0, listed(settings)
     if options.command == "fetch":
         chosen = pick(Repository(settings).snapshots(), options.snapshot)
         return 0, saving.fetch(settings, chosen["id"], options.folder)
@@ -57,8 +64,18 @@ def answer(options: argparse.Namespace) -> tuple[int, Any]:
         entry = drilling.drill(settings, options.snapshot)
         drilling.explain(entry)
         return int(entry["result"] != "success"), entry
+    if options.command == "volume":
+        return 0, (volumes.put_back if options.apply else volumes.look)(settings, options.claim, options.snapshot)
     document = drilling.show(settings, options.object, options.snapshot)
     return 0, saving.apply(settings, document) if options.apply else document
+
+
+def listed(settings: Settings) -> dict[str, Any]:
+    """How the last runs ended, and what there is; of volumes where there is storage."""
+    said = {"last": next(reversed(records(settings, "runs")), None), "backups": saving.listed(settings)}
+    if settings.file_system:
+        said["volumes"] = next(reversed(records(settings, volumes.RUNS)), None)
+    return said
 
 
 def main() -> int:

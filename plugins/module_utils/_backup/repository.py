@@ -33,7 +33,7 @@ def moment(text: str) -> datetime:
     return parsed if parsed.tzinfo else parsed.replace(tzinfo=timezone.utc)
 
 
-def pick(snapshots: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
+def pick(snapshots: list[dict[str, Any]], wanted: str, what: str = "backup with a snapshot of etcd") -> dict[str, Any]:
     """The one that is meant: the newest, that of an id, or the newest at a time; the list has the oldest first."""
     if wanted == "latest":
         chosen = snapshots
@@ -44,7 +44,7 @@ def pick(snapshots: list[dict[str, Any]], wanted: str) -> dict[str, Any]:
         chosen = [it for it in snapshots if moment(it["time"]) <= until]
     if not chosen:
         there = f"there are {len(snapshots)}, from {snapshots[0]['time'][:16]} on" if snapshots else "there is none"
-        raise BackupError(f"no backup with a snapshot of etcd is `{wanted}`: {there}")
+        raise BackupError(f"no {what} is `{wanted}`: {there}")
     return chosen[-1]
 
 
@@ -92,12 +92,9 @@ class Repository:
             self.restic("init", *(["--copy-chunker-params", *self.origin] if copy else []))
         self.restic("unlock")
 
-    def save(self, paths: list[str], tag: str) -> dict[str, Any]:
+    def save(self, paths: list[str], tag: str, *words: str) -> dict[str, Any]:
         """A snapshot of files; restic's summary. A file that cannot be read is an error, and all others are saved."""
-        words = ["backup", "--json", f"--host={self.settings.host}", f"--tag={tag}"]
-        # Of a registry: what is not there yet, and what its pull-through caches can have again.
-        words += ["--exclude=_uploads", *(f"--exclude={path}/proxy" for path in paths)]
-        output = self.restic(*words, *paths)
+        output = self.restic("backup", "--json", f"--host={self.settings.host}", f"--tag={tag}", *words, *paths)
         summary: dict[str, Any] = json.loads(output.strip().splitlines()[-1])
         return summary
 
@@ -111,10 +108,10 @@ class Repository:
         """All that this target does not have yet, also of runs in which it was away."""
         self.restic("copy", *self.origin, f"--host={self.settings.host}")
 
-    def snapshots(self) -> list[dict[str, Any]]:
-        """Those with etcd in them, the oldest first."""
+    def snapshots(self, tag: str = WITH_ETCD) -> list[dict[str, Any]]:
+        """Those of a kind, the oldest first."""
         self.restic("unlock")
-        words = ["snapshots", "--json", f"--host={self.settings.host}", f"--tag={WITH_ETCD}"]
+        words = ["snapshots", "--json", f"--host={self.settings.host}", f"--tag={tag}"]
         found: list[dict[str, Any]] = json.loads(self.restic(*words)) or []
         return sorted(found, key=lambda it: moment(it["time"]))
 
@@ -122,13 +119,19 @@ class Repository:
         """Files of a snapshot, right into the folder; restic compares each with its hash."""
         part = folder / "restic.part"
         shutil.rmtree(part, ignore_errors=True)
-        self.restic("restore", identity, f"--target={part}", *(f"--include={path}" for path in paths))
+        self.extract(identity, part, *paths)
         for path in paths:
             found = part / path.lstrip("/")
             if not found.is_file():
                 raise BackupError(f"the backup {identity[:8]} has no {path}")
             found.replace(folder / found.name)
         shutil.rmtree(part)
+
+    def extract(self, identity: str, folder: Path, *paths: str) -> Path:
+        """Paths of a snapshot below a folder, as they were below /; options of restic may be among them."""
+        words = [it if it.startswith("-") else f"--include={it}" for it in paths]
+        self.restic("restore", identity, f"--target={folder}", *words)
+        return folder
 
     def size(self) -> int:
         """Bytes on this host's disk."""

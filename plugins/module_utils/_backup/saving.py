@@ -88,7 +88,9 @@ def back_up(settings: Settings) -> dict[str, Any]:
         try:
             repository.open()
             entry["errors"] += ahead(repository.snapshots(), began)
-            summary = repository.save(paths + blocks, tag)
+            # Of a registry: what is not there yet, and what its pull-through caches can have again.
+            spare = ["--exclude=_uploads", *(f"--exclude={path}/proxy" for path in paths)]
+            summary = repository.save(paths + blocks, tag, *spare)
             entry.update(id=summary["snapshot_id"], added_bytes=summary["data_added"])
             if tag == WITH_ETCD:
                 entry["result"] = "success"
@@ -144,10 +146,13 @@ def metrics(settings: Settings, entry: dict[str, Any]) -> dict[str, tuple[str, f
         f"{name}_objects": ("Objects in the last snapshot of etcd.", good.get("objects", 0)),
         f"{name}_repository_bytes": ("Size of the repository on this host.", entry["repository_bytes"]),
     }
-    help_text = "Whether the last run brought this target up to date."
-    for target, when in entry["targets"].items():
-        values[labelled(f"{name}_target_success", "target", target)] = (help_text, float(when > 0))
-    return values
+    return {**values, **target_metrics(name, entry["targets"])}
+
+
+def target_metrics(name: str, targets: dict[str, float]) -> dict[str, tuple[str, float]]:
+    """Whether each target has all."""
+    text = "Whether the last run brought this target up to date."
+    return {labelled(f"{name}_target_success", "target", it): (text, float(when > 0)) for it, when in targets.items()}
 
 
 def listed(settings: Settings) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ All monitors' hosts do the same, so none is special; who comes second finds it d
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -25,6 +26,8 @@ KEYRING = "/etc/ceph/cluster.keyring"
 # A second each: a manager that begins has to say first which options its modules have.
 TRIES = 90
 CLEAN_SECONDS = 1800
+# Commands of a manager's module; all others are monitors'.
+SCHEDULE = "fs snap-schedule"
 Command = dict[str, Any]
 
 
@@ -44,7 +47,8 @@ class Cluster:
         """A command; what it complains about is an error."""
         given = command.get("given", "").encode()
         words = json.dumps({key: value for key, value in command.items() if key != "given"})
-        code, answer, text = self._handle.mon_command(words, given, timeout=60)
+        ask = self._handle.mgr_command if command["prefix"].startswith(SCHEDULE) else self._handle.mon_command
+        code, answer, text = ask(words, given, timeout=60)
         if code:
             raise OSError(-code, f"{command['prefix']}: {text.strip() or code}")
         return str(answer.decode())
@@ -75,7 +79,17 @@ def state(cluster: Cluster) -> dict[str, Any]:
         "rules": [it["rule_name"] for it in cluster.ask("osd crush rule dump")],
         "osd": cluster.ask("osd dump"),
         "fs": cluster.ask("fs dump")["filesystems"],
+        "schedules": schedules(cluster),
     }
+
+
+def schedules(cluster: Cluster) -> list[dict[str, Any]] | None:
+    """Of snapshots of the whole file system; None while the module cannot say."""
+    try:
+        found: list[dict[str, Any]] = cluster.ask(f"{SCHEDULE} status", path="/")
+    except OSError as error:
+        return [] if error.errno == errno.ENOENT else None
+    return found
 
 
 def differences(wanted: Mapping[str, Any], keyring: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Command]]:
@@ -97,6 +111,24 @@ def differences(wanted: Mapping[str, Any], keyring: str, found: Mapping[str, Any
             new = {"pool": name, "pool_type": "replicated", "rule": rule, "autoscale_mode": "on"}
             yield f"pool {name}", {"prefix": "osd pool create", **new, "size": options["size"]}
     yield from _file_system(wanted["file_system"], found["fs"], set(wanted["pools"]) <= pools.keys())
+    yield from _snapshots(wanted["snapshots"], found["schedules"])
+
+
+def _snapshots(wanted: Mapping[str, Any], found: list[dict[str, Any]] | None) -> Iterator[tuple[str, Command]]:
+    """How often one is made, and which are kept; a file system that has just begun is asked about later."""
+    every, keep = wanted["every"], wanted["keep"]
+    if found is None:
+        if every:
+            yield "schedule of snapshots", {"prefix": f"{SCHEDULE} status", "path": "/"}
+        return
+    there = {it["schedule"]: it["retention"] for it in found}
+    if there and (list(there) != [every] or there[every] != keep):
+        yield "old schedule of snapshots", {"prefix": f"{SCHEDULE} remove", "path": "/"}
+    elif every and not there:
+        yield "schedule of snapshots", {"prefix": f"{SCHEDULE} add", "path": "/", "snap_schedule": every}
+        text = "".join(f"{count}{unit}" for unit, count in keep.items())
+        new = {"path": "/", "retention_spec_or_period": text}
+        yield "age of snapshots", {"prefix": f"{SCHEDULE} retention add", **new}
 
 
 def _settings(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[tuple[str, Command]]:

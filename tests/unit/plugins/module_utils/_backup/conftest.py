@@ -37,7 +37,12 @@ ETCDUTL = """#!/bin/sh
 cat {folder}/status
 """
 KUBECTL = """#!/bin/sh
-[ ! -e {folder}/no-api ] && cat >{folder}/planted
+cd {folder}
+[ ! -e no-api ] || {{ echo 'Unable to connect to the server' >&2; exit 1; }}
+case "$*" in
+    *get*) cat -- "$(printf %s "${{*##* get }}" | tr -c 'a-z\n' -)" ;;
+    *) cat >planted ;;
+esac
 """
 
 

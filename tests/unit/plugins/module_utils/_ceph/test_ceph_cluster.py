@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import socket
 import struct
 import threading
@@ -27,7 +28,7 @@ KEYRING = ceph_keyring(USERS, "secret")
 WANTED = {
     "failure_domain": "host",
     "options": {"mgr": {"mgr/prometheus/server_addr": "127.0.0.1"}},
-    "modules": ["prometheus"],
+    "modules": ["prometheus", "snap_schedule"],
     "ratios": {"nearfull": 0.75},
     "pools": {"meta": {"size": 3, "min_size": 2, "bulk": False}, "data": {"size": 3, "min_size": 2, "bulk": True}},
     "file_system": {
@@ -36,6 +37,7 @@ WANTED = {
         "data": "data",
         "settings": {"allow_standby_replay": True, "session_timeout": 30},
     },
+    "snapshots": {"every": "1h", "keep": {"h": 24, "d": 7}},
 }
 
 
@@ -50,10 +52,14 @@ class Monitors(cluster.Cluster):
         self.pools: list[dict[str, Any]] = []
         self.filesystems: list[dict[str, Any]] = []
         self.nearfull = 0.85
+        self.schedules: list[dict[str, Any]] = []
         self.done: list[str] = []
 
     def ask(self, prefix: str, **_arguments: Any) -> Any:
         """What the program asks for."""
+        if prefix == "fs snap-schedule status":
+            self.fs_snap_schedule_status({})
+            return self.schedules
         return {
             "auth ls": {"auth_dump": self.auth},
             "config dump": self.options,
@@ -118,6 +124,26 @@ class Monitors(cluster.Cluster):
         else:
             mdsmap[it["var"]] = int(it["val"])
 
+    def fs_snap_schedule_status(self, _command: dict[str, Any]) -> None:
+        """As `fs snap-schedule status`, whose module needs a file system."""
+        if "snap_schedule" not in self.modules or not self.filesystems:
+            raise OSError(95, "Module 'snap_schedule' is not enabled")
+        if not self.schedules:
+            raise OSError(2, "No schedule found for path /")
+
+    def fs_snap_schedule_add(self, it: dict[str, Any]) -> None:
+        """As `fs snap-schedule add`."""
+        self.schedules.append({"path": it["path"], "schedule": it["snap_schedule"], "retention": {}})
+
+    def fs_snap_schedule_retention_add(self, it: dict[str, Any]) -> None:
+        """As `fs snap-schedule retention add`."""
+        found = re.findall(r"(\d+)([a-z])", it["retention_spec_or_period"])
+        self.schedules[0]["retention"] = {unit: int(count) for count, unit in found}
+
+    def fs_snap_schedule_remove(self, _command: dict[str, Any]) -> None:
+        """As `fs snap-schedule remove`."""
+        self.schedules.clear()
+
 
 @pytest.fixture
 def monitors(monkeypatch: pytest.MonkeyPatch) -> Monitors:
@@ -145,7 +171,7 @@ def test_everything_is_made_once(monitors: Monitors) -> None:
         (lambda it: it.auth[1].update(caps={"mon": "allow *"}), "users mgr.s1"),
         (lambda it: it.auth.pop(), "users mgr.s1"),
         (lambda it: setattr(it, "nearfull", 0.85), "nearfull ratio"),
-        (lambda it: it.modules.clear(), "module prometheus"),
+        (lambda it: it.modules.remove("prometheus"), "module prometheus"),
         (lambda it: it.filesystems[0]["mdsmap"].update(session_timeout=60), "session_timeout of shared"),
     ],
 )
@@ -162,6 +188,19 @@ def test_what_somebody_changed_is_named_and_put_right(monitors: Monitors, break_
     cluster.apply(monitors, WANTED, KEYRING)
     assert len(monitors.done) == 1
     cluster.check(monitors, WANTED, KEYRING)
+
+
+@pytest.mark.parametrize("every", ["1h", ""])
+def test_snapshots_are_made_as_often_as_wanted(monitors: Monitors, every: str) -> None:
+    """Another schedule is replaced, one that was begun is finished, none is wanted: it goes."""
+    wanted = {**WANTED, "snapshots": {"every": every, "keep": {"h": 24, "d": 7}}}
+    cluster.apply(monitors, WANTED, KEYRING)
+    for there in ({"schedule": "3h", "retention": {"h": 1}}, {"schedule": "1h", "retention": {}}):
+        monitors.schedules = [{"path": "/", **there}]
+        cluster.apply(monitors, wanted, KEYRING)
+        assert monitors.schedules == (
+            [{"path": "/", "schedule": "1h", "retention": {"h": 24, "d": 7}}] if every else []
+        )
 
 
 def test_a_file_system_that_nobody_serves_is_not_well(monitors: Monitors) -> None:
