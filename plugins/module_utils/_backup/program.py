@@ -32,14 +32,11 @@ def parser() -> argparse.ArgumentParser:
     fetch.add_argument("folder", type=Path)
     drill = commands.add_parser("drill", help="serve a backup away from everything and compare it")
     drill.add_argument("snapshot", nargs="?", default="latest", help=SNAPSHOT)
-    show = commands.add_parser("show", help="an object, or all of a namespace, as it was")
-    show.add_argument("object", help="KIND/NAMESPACE/NAME or KIND/NAME, as secret/shop/db or namespace/shop")
+    show = commands.add_parser("show", help="an object, all of a namespace, or what is saved of a claim's volume")
+    of_what = "KIND/NAMESPACE/NAME or KIND/NAME, as secret/shop/db, namespace/shop, or volume/shop/db"
+    show.add_argument("object", help=of_what)
     show.add_argument("snapshot", nargs="?", default="latest", help=SNAPSHOT)
-    show.add_argument("--apply", action="store_true", help="put it back into the cluster")
-    volume = commands.add_parser("volume", help="what is saved of a claim's volume")
-    volume.add_argument("claim", help="NAMESPACE/NAME of the PersistentVolumeClaim")
-    volume.add_argument("snapshot", nargs="?", default="latest", help=SNAPSHOT)
-    volume.add_argument("--apply", action="store_true", help="put it back; no pod may use it meanwhile")
+    show.add_argument("--apply", action="store_true", help="put it back; a volume only when no pod uses it")
     look = commands.add_parser("look")
     for name in ("folder", "service_network", "programs", "object"):
         look.add_argument(name)
@@ -64,8 +61,9 @@ def answer(options: argparse.Namespace) -> tuple[int, Any]:
         entry = drilling.drill(settings, options.snapshot)
         drilling.explain(entry)
         return int(entry["result"] != "success"), entry
-    if options.command == "volume":
-        return 0, (volumes.put_back if options.apply else volumes.look)(settings, options.claim, options.snapshot)
+    kind, _, claim = options.object.partition("/")
+    if kind == "volume":
+        return 0, (volumes.put_back if options.apply else volumes.look)(settings, claim, options.snapshot)
     document = drilling.show(settings, options.object, options.snapshot)
     return 0, saving.apply(settings, document) if options.apply else document
 

@@ -209,6 +209,8 @@ def claims_of(pod: dict[str, Any]) -> list[str]:
 def volume_of(settings: Settings, claim: str) -> str:
     """The volume that a claim has now, which nobody may use while it is replaced."""
     namespace, _, name = claim.partition("/")
+    if not name:
+        raise BackupError(f"`volume/{claim}` names no claim: write volume/NAMESPACE/NAME")
     found = kubectl(settings, f"--namespace={namespace}", f"persistentvolumeclaims/{name}")
     pods = kubectl(settings, f"--namespace={namespace}", "pods")["items"]
     users = [it["metadata"]["name"] for it in pods if name in claims_of(it)]

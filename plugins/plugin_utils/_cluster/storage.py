@@ -188,6 +188,8 @@ def _within(net: IPv4Network, text: str) -> bool:
 
 
 def fuse_there(host: Host, cluster: Inventory) -> Iterator[Error]:
-    """A node mounts the file system by FUSE."""
-    if cluster.groups["storage"] and cluster.is_node(host.name) and not host.facts.get("fuse", True):
+    """A node mounts the file system by FUSE, and so does who saves volumes."""
+    saves = cluster.within(host.name, "outside") and "backup" in cluster.settings.outside_services
+    mounts = cluster.groups["storage"] and (cluster.is_node(host.name) or saves)
+    if mounts and not host.facts.get("fuse", True):
         yield Error("its kernel has no FUSE (/dev/fuse)", "load the module: modprobe fuse")
