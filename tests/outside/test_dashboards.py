@@ -28,9 +28,15 @@ VARIABLES = {"$__rate_interval": "1m", "$node": ".*", "$namespace": ".*"}
 SECONDS = 180
 LIMITS = {"cpu": "100m", "memory": "256Mi"}
 # What a lab has none of; whether Prometheus can read the expression is asked all the same.
-NOT_HERE = {"a claim of a volume", "backup_targets"} | (set() if len(MASTERS) > 1 else {"a second member of etcd"})
+NOT_HERE = {"a claim of a volume", "backup_targets", "storage"} | (
+    set() if len(MASTERS) > 1 else {"a second member of etcd"}
+)
 PANELS = [
-    pytest.param(expression, panel.get("needs", ""), id=f"{page['uid'].removeprefix('shk-')}: {panel['title']}")
+    pytest.param(
+        expression,
+        panel.get("needs", page.get("needs", "")),
+        id=f"{page['uid'].removeprefix('shk-')}: {panel['title']}",
+    )
     for page in dashboards.pages()
     for panels in page["rows"].values()
     for panel in panels

@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from ansible_collections.selfhosted.kubernetes.scripts import dashboards
+from ansible_collections.selfhosted.kubernetes.tests.lab.monitoring import query
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     FOLDER,
+    OPERATOR,
     STORAGE,
     WORKERS,
     Lab,
@@ -158,6 +161,26 @@ def test_classes_can_be_trusted(lab: Lab, storage_class: str) -> None:
     promised = {it["check"] for it in said["results"] if it["able"]}
     many = "two nodes write to one volume (ReadWriteMany)"
     assert (many in promised) == (storage_class == "shared")
+
+
+PANELS = [
+    pytest.param(expression, id=panel["title"])
+    for page in dashboards.pages()
+    if page["uid"] == "shk-storage"
+    for panels in page["rows"].values()
+    for panel in panels
+    for expression in panel["queries"].values()
+]
+
+
+@pytest.mark.parametrize("expression", PANELS)
+def test_the_dashboard_has_something_to_draw(lab: Lab, expression: str) -> None:
+    """Every panel of it, asked as Grafana would; of backups there is nothing before the first one."""
+    lab.run(
+        OPERATOR, "test -e /var/lib/node-exporter/selfhosted_backup_volumes.prom || /usr/local/sbin/backup run-volumes"
+    )
+    asked = expression.replace("$__rate_interval", "1m")
+    wait_until(lambda: bool(query(lab, asked)), 180, asked)
 
 
 def test_a_class_that_is_not_there_is_one_error() -> None:
