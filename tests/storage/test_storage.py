@@ -190,6 +190,14 @@ def test_a_class_that_is_not_there_is_one_error() -> None:
     assert "there is no StorageClass fast; the cluster has local, shared, shared-retain" in output
 
 
+def test_check_says_how_it_is(lab: Lab) -> None:
+    """Its daemons among the components, and what Ceph says in a line."""
+    wait_until(lambda: healthy(lab), 120, "HEALTH_OK")
+    code, output = playbook("check")
+    assert code == 0, output[-3000:]
+    assert "ok storage HEALTH_OK" in output
+
+
 def test_a_site_run_changes_nothing(tmp_path: Path) -> None:
     """Storage and volumes included."""
     assert not any(site(tmp_path).changed.values())

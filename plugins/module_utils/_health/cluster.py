@@ -112,10 +112,23 @@ def pod_network(host: Host, _seconds: float) -> dict[str, Any]:
     return {"subnet": dict(line.split("=", 1) for line in lines)["FLANNEL_SUBNET"]}
 
 
+def storage(host: Host, seconds: float) -> dict[str, Any]:
+    """What monitors say of the whole storage, in the name of somebody who may only look."""
+    words = ["ceph", "--name=client.health", f"--connect-timeout={seconds:.0f}", "--format=json", "health", "detail"]
+    done = host.try_run(words, timeout=seconds + 2)
+    try:
+        answer: dict[str, Any] = json.loads(done.stdout)
+    except ValueError:
+        lines = done.stderr.strip().splitlines()
+        return {"error": f"`ceph health`: {lines[-1][:300] if lines else f'exit code {done.returncode}'}"}
+    return {"status": answer["status"], "checks": answer.get("checks", {})}
+
+
 # By the component that can answer: the answer's name, and how to ask.
 QUESTIONS: dict[str, tuple[str, Callable[[Host, float], dict[str, Any]]]] = {
     "etcd": ("etcd", etcd),
     "kube-apiserver": ("api", api),
     "kube-loadbalancer": ("backends", backends),
     "flanneld": ("pod_network", pod_network),
+    "ceph": ("storage", storage),
 }

@@ -16,6 +16,7 @@ from . import api, hosts
 from .certificates import certificates
 from .etcd import etcd
 from .model import FAILURE, WARNING, Area, Finding, Seen, names
+from .storage import storage
 
 WORDS = {FAILURE: "FAIL", WARNING: "warn", "ok": "ok", "unknown": "?"}
 
@@ -36,6 +37,8 @@ def judge(seen: Seen, pki_dir: Path | None, now: datetime) -> list[Area]:
         "disks": hosts.disks,
         "memory": hosts.memory,
         "clocks": hosts.clocks,
+        # Not every cluster has some.
+        **({"storage": storage} if seen.asked("storage") else {}),
     }
     areas = [_judged(name, part, seen) for name, part in parts.items()]
     return [replace(area, findings=merged(area.findings), known=area.known and bool(seen.hosts)) for area in areas]
