@@ -53,10 +53,17 @@ def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dic
         "systemd": systemd_version(root),
         "resolv_conf": resolv_conf(root),
         "fuse": os.path.exists(_path(root, "dev/fuse")),
+        "kernel_ceph": kernel_ceph(root, os.uname().release),
         "addresses": [found for found, _ in interface_addresses()],
         "devices": {path: device(root, path) for path in disks},
         "clock": {"host": time.time(), "synchronized": clock_synchronized()},
     }
+
+
+def kernel_ceph(root: str, release: str) -> bool:
+    """Whether the kernel can mount CephFS: it has the file system, or its module."""
+    known = _read(root, "proc/filesystems").split()
+    return "ceph" in known or "/ceph.ko" in _read(root, f"lib/modules/{release}/modules.dep")
 
 
 def _path(root: str, path: str) -> str:

@@ -100,6 +100,11 @@ fuse:
   type: bool
   returned: success
   sample: true
+kernel_ceph:
+  description: Whether the kernel has the file system ceph, or a module of it
+  type: bool
+  returned: success
+  sample: false
 addresses:
   description: All IPv4 addresses of the host
   type: list

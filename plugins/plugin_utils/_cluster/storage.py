@@ -187,9 +187,14 @@ def _within(net: IPv4Network, text: str) -> bool:
     return there is not None and there.subnet_of(net)
 
 
-def fuse_there(host: Host, cluster: Inventory) -> Iterator[Error]:
-    """A node mounts the file system by FUSE, and so does who saves volumes."""
-    saves = cluster.within(host.name, "outside") and "backup" in cluster.settings.outside_services
-    mounts = cluster.groups["storage"] and (cluster.is_node(host.name) or saves)
-    if mounts and not host.facts.get("fuse", True):
+def mounts(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """A node mounts the file system as it is told to; who saves volumes does so by FUSE."""
+    node, saves = cluster.is_node(host.name), "backup" in cluster.settings.outside_services
+    if not cluster.groups["storage"] or not (node or (saves and cluster.within(host.name, "outside"))):
+        return
+    if node and host.value("volumes_client", "fuse") == "kernel":
+        if not host.facts.get("kernel_ceph", True):
+            fix = "install the kernel's modules (Debian: not the cloud kernel), or set it to fuse"
+            yield Error("its kernel has no module ceph", fix, "volumes_client")
+    elif not host.facts.get("fuse", True):
         yield Error("its kernel has no FUSE (/dev/fuse)", "load the module: modprobe fuse")

@@ -71,7 +71,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     alerting.packaged,
     storage.disks_can_be_used,
     storage.storage_resources,
-    storage.fuse_there,
+    storage.mounts,
     versions.no_skip,
     versions.needs_upgrade,
 )

@@ -80,6 +80,7 @@ def test_whole_host(root: Path) -> None:
     assert "127.0.0.1" in facts.pop("addresses")
     assert facts == {
         "fuse": False,
+        "kernel_ceph": False,
         "devices": {},
         "os_family": "Debian",
         "distribution": "debian",

@@ -96,6 +96,7 @@ PLACES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "ha/w1 open": (DEBIAN, {"containerd_registry_isolated": False}),
     "storage/m1": (DEBIAN, {}),
     "storage/w1": (DEBIAN, {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]}),
+    "storage/w1 kernel": (DEBIAN, {"volumes_client": "kernel"}),
     "storage/s1": (DEBIAN, STORAGE),
     "storage/o1": (DEBIAN, {}),
     "storage/s1 RHEL": (RHEL, STORAGE),
