@@ -27,7 +27,7 @@ MARK = "storage.selfhosted.kubernetes/backup"
 TAG, RUNS = "volumes", "volume-runs"
 CANARY, MANIFEST = ".backup-canary", "volumes.json"
 QUOTA = "ceph.quota.max_bytes"
-MOUNT_SECONDS = 60
+MOUNT_SECONDS, UNMOUNT_SECONDS = 60, 10
 
 
 def own(settings: Settings) -> Settings:
@@ -88,6 +88,10 @@ def mounted(settings: Settings) -> Iterator[Path]:
         finally:
             unmount(root)
             client.terminate()
+            # One whose storage does not answer waits for it.
+            with suppress(subprocess.TimeoutExpired):
+                client.wait(UNMOUNT_SECONDS)
+            client.kill()
 
 
 def unmount(root: Path) -> None:
