@@ -284,6 +284,7 @@ def test_each_step_has_what_it_names(rendered: Callable[[str, str], Path], mode:
     """Upstream's files of that version, and ours, which nobody else may read."""
     output = rendered(mode, version)
     assert sorted(path.name for path in output.iterdir()) == list(STEPS)
+    assert output.stat().st_mode & 0o777 == 0o700
     for step, names in STEPS.items():
         (kustomization,) = documents(output / step / "kustomization.yaml")
         assert (kustomization["kind"], kustomization["apiVersion"]) == (
