@@ -52,6 +52,7 @@ def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dic
         "versions": versions(root),
         "systemd": systemd_version(root),
         "resolv_conf": resolv_conf(root),
+        "ceph": ceph_version(_read(root, "usr/bin/ceph")),
         "fuse": os.path.exists(_path(root, "dev/fuse")),
         "kernel_ceph": kernel_ceph(root, os.uname().release),
         "addresses": [found for found, _ in interface_addresses()],
@@ -119,6 +120,12 @@ def versions(root: str) -> dict[str, str]:
         if isinstance(state, dict) and "name" in state:
             found[str(state["name"])] = str(state.get("version") or "")
     return found
+
+
+def ceph_version(text: str) -> str:
+    """Version of Ceph, which its command names near its beginning (src/ceph.in); empty without one."""
+    match = re.search(r'^CEPH_GIT_NICE_VER = "(\d+\.\d+\.\d+)', text, flags=re.MULTILINE)
+    return match.group(1) if match else ""
 
 
 def systemd_version(root: str) -> str | None:

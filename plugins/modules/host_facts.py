@@ -95,6 +95,11 @@ listeners:
   elements: dict
   returned: success
   sample: [{proto: tcp, address: 0.0.0.0, port: 22, process: sshd}]
+ceph:
+  description: Version of the installed C(ceph) command; empty without one
+  type: str
+  returned: success
+  sample: 19.2.3
 fuse:
   description: Whether the kernel has FUSE
   type: bool

@@ -63,9 +63,29 @@ class Release:
 
     name = "release"
 
-    def __init__(self, pins: Path, mirror: str = "") -> None:
+    def __init__(
+        self, pins: Path, mirror: str = "", variables: str = "`cluster_kubernetes_version` and `artifacts_mirror`"
+    ) -> None:
         self.pins = pins
+        self.variables = variables
         self.mirror = mirror.rstrip("/")
+
+    def has(self, url: str, dest: Path) -> bool:
+        """Whether a single file is there as it was pinned."""
+        return dest.is_file() and self._pinned().get(_pin(self._mirrored(url))) == digest_of(dest)
+
+    def file(self, url: str, dest: Path, progress: Progress) -> bool:
+        """A single file, which upstream has no checksum of; whether it had to be downloaded."""
+        if self.has(url, dest):
+            return False
+        source, temporary = self._mirrored(url), dest.with_name(f".{dest.name}.download")
+        try:
+            self._download(source, temporary)
+            self._verify(source, None, temporary, progress)
+            temporary.replace(dest)
+        finally:
+            temporary.unlink(missing_ok=True)
+        return True
 
     def recipe(self, wanted: Wanted) -> str:
         """What an entry of the cache depends on."""
@@ -135,8 +155,7 @@ class Release:
             if error.code in (502, 503, 504):
                 raise UnreachableError(f"{url} cannot be reached: {error.code} {error.reason}") from error
             raise MissingError(
-                f"{url} answered {error.code} {error.reason}: does this version exist there? "
-                "See `cluster_kubernetes_version` and `artifacts_mirror`"
+                f"{url} answered {error.code} {error.reason}: does this version exist there? See {self.variables}"
             ) from error
         except (urllib.error.URLError, ConnectionError, TimeoutError, ssl.SSLError) as error:
             file.unlink(missing_ok=True)
@@ -154,15 +173,17 @@ class Release:
                 f"{url}: the download was cut off after {file.stat().st_size} of {expected} bytes; run again"
             )
 
-    def _verify(self, url: str, checksum_url: str | None, file: Path, progress: Progress) -> None:
-        found = digest_of(file)
+    def _pinned(self) -> dict[str, str]:
         try:
-            pins = json.loads(self.pins.read_text(encoding="utf-8")) if self.pins.exists() else {}
+            return dict(json.loads(self.pins.read_text(encoding="utf-8"))) if self.pins.exists() else {}
         except ValueError as error:
             raise ArtifactError(
                 f"{self.pins} is no JSON ({error}): correct it by hand, it has digests to keep"
             ) from error
-        key = url.split("://", 1)[1]
+
+    def _verify(self, url: str, checksum_url: str | None, file: Path, progress: Progress) -> None:
+        found = digest_of(file)
+        pins, key = self._pinned(), _pin(url)
         if checksum_url:
             listing = file.with_suffix(".sums")
             self._download(checksum_url, listing)
@@ -200,6 +221,11 @@ class Release:
         except (tarfile.TarError, EOFError, KeyError) as error:
             raise ArtifactError(f"{file.name} of {wanted.title} has no readable {member}: {error}") from error
         return target
+
+
+def _pin(url: str) -> str:
+    """The name under which a file's digest is kept."""
+    return url.split("://", 1)[1]
 
 
 def _checksum(listing: str, url: str) -> str:

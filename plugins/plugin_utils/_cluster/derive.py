@@ -12,6 +12,7 @@ from typing import Any
 from .certificates import ci_jobs, plan
 from .model import API_PORT, DNS_INDEX, GROUPS, Host, Inventory, endpoint
 from .monitoring import LOGGING_PORT, sources, targets
+from .rook import derived as rook_derived
 from .shown import shown
 from .storage import derived as storage_derived
 from .storage import local_volumes
@@ -125,6 +126,7 @@ class Derived:
     logging: dict[str, Any]
     storage: dict[str, Any]
     local_volumes: list[dict[str, Any]]
+    rook: dict[str, Any]
     pki: dict[str, Any] = field(default_factory=dict)
 
 
@@ -169,6 +171,7 @@ def derive(inventory: Inventory) -> dict[str, Any]:
             logging=_logging(inventory),
             storage=storage_derived(inventory),
             local_volumes=local_volumes(inventory),
+            rook=rook_derived(inventory),
             pki=plan(inventory, api[0], str(services[1])),
         )
     )

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .model import GROUPS, Error, Host, Inventory, Settings
+from .rook import OF_ROOK
 from .specs import Specs, TypeChecker, unknown_names
 from .storage import OF_STORAGE
 
@@ -48,6 +49,7 @@ class Gatherer:
         stores = {name: hosts[name] for name in self._groups["storage"]}
         shared = [(variable, hosts) for variable in self._settings] + [(variable, nodes) for variable in OF_NODES]
         shared += [(variable, stores) for variable in OF_STORAGE]
+        shared += [(variable, hosts) for variable in OF_ROOK]
         self.errors += (error for variable, having in shared if (error := _differs(variable, having)))
         typed = self._typed(settings, base)
         return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
-from . import alerting, hosts, inventory, networks, outside, ports, storage, versions
+from . import alerting, hosts, inventory, networks, outside, ports, rook, storage, versions
 from .model import Error, Host, Inventory
 
 # What the inventory says as a whole.
@@ -29,6 +29,9 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     storage.monitors_are_odd,
     storage.copies_fit,
     storage.cluster_network,
+    rook.pairs,
+    rook.mode_fits,
+    rook.disks_fit,
 )
 # What it says about each host.
 HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
@@ -57,6 +60,7 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     storage.disks,
     storage.wiped,
     storage.local,
+    rook.devices,
     hosts.answered,
 )
 # What each host that answered says about itself.
@@ -72,6 +76,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     storage.disks_can_be_used,
     storage.storage_resources,
     storage.mounts,
+    rook.storage_is_known,
     versions.no_skip,
     versions.needs_upgrade,
 )

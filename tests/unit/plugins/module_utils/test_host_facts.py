@@ -36,6 +36,7 @@ def root(tmp_path: Path) -> Path:
         "run/systemd/system/x": "",
         "usr/lib/x86_64-linux-gnu/systemd/libsystemd-shared-252.so": "",
         "sys/fs/cgroup/cgroup.controllers": "cpu",
+        "usr/bin/ceph": '#! /usr/bin/python3\n\nCEPH_GIT_VER = "bf3a1f"\nCEPH_GIT_NICE_VER = "19.2.3"\n',
         "sys/class/net/lo/mtu": "65536\n",
         "proc/meminfo": "MemFree: 1 kB\nMemTotal:        4014528 kB\n",
         "proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sda2 partition 1024 0 -2\n/swap file 1024 0 -3\n",
@@ -79,6 +80,7 @@ def test_whole_host(root: Path) -> None:
     )
     assert "127.0.0.1" in facts.pop("addresses")
     assert facts == {
+        "ceph": "19.2.3",
         "fuse": False,
         "kernel_ceph": False,
         "devices": {},

@@ -270,6 +270,30 @@ def test_checksum_files_without_our_line(get: Get, upstream: Any, listing: bytes
         get(single("https://example.org/tool", checksum="https://example.org/SHA256SUMS"))
 
 
+def test_a_single_file_is_pinned_as_it_was_first_seen(
+    upstream: Any, pins: Path, tmp_path: Path, said: list[str], sha256: Digest
+) -> None:
+    """It is downloaded once; another one is refused and does not replace it, and a missing one names where to look."""
+    path, dest = "/raw.example.org/v1/crds.yaml", tmp_path / "crds.yaml"
+    url, release = f"https:/{path}", Release(pins, upstream.base, "`rook_version`")
+    upstream.put(path, b"one")
+    assert (release.has(url, dest), release.file(url, dest, said.append), release.has(url, dest)) == (False, True, True)
+    assert said == [
+        f"warning: upstream has no checksum of {upstream.base}{path}: trusted as first seen, sha256 {sha256(b'one')}"
+    ]
+    upstream.put(path, b"another one")
+    assert release.file(url, dest, said.append) is False
+    assert upstream.asked == [path]
+    dest.write_bytes(b"what a hand wrote")
+    with pytest.raises(ArtifactError, match=rf"is not what it was: pinned {sha256(b'one')} in {pins}, now"):
+        release.file(url, dest, said.append)
+    assert dest.read_bytes() == b"what a hand wrote"
+    del upstream.files[path]
+    with pytest.raises(ArtifactError, match=r"answered 404 .* does this version exist there\? See `rook_version`"):
+        release.file(url, dest, said.append)
+    assert sorted(it.name for it in tmp_path.iterdir() if it.name.endswith("yaml")) == ["crds.yaml"]
+
+
 def test_the_recipe_depends_on_what_is_downloaded(wanted: Wanted, pins: Path) -> None:
     """And neither on the mirror, which has the same bytes, nor on anything else."""
     recipe = Release(pins).recipe(wanted)

@@ -38,7 +38,11 @@ CLUSTERS: dict[str, dict[str, Any]] = {
     "storage": {
         "groups": {"masters": ["m1"], "workers": ["w1"], "outside": ["o1"], "storage": ["s1", "s2", "s3", "o1"]},
         "settings": {"outside_services": ["monitoring"]},
-        "variables": {"w1": {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]}},
+        "variables": {
+            "m1": {"rook_mode": "external"},
+            "w1": {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]},
+        },
+        "changed": {"s1": {"ceph": "19.2.3"}},
     },
 }
 
