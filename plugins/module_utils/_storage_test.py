@@ -18,6 +18,13 @@ SECONDS = 180
 # Of a command whose connection was cut.
 REPEATS = 3
 ZONE = "kubernetes.io/hostname"
+# A namespace with it may use folders of nodes (roles/addons, policy no-host-path).
+HOST_PATH = "storage.selfhosted.kubernetes/host-path=allowed"
+FIO = ["/usr/bin/fio", "--name=test", "--directory=/mnt", "--size=32m", "--bs=4k", "--ioengine=psync", "--thread"]
+FIO += ["--runtime=5", "--time_based", "--output-format=json"]
+FIO_JOBS = {"randwrite": ["--rw=randwrite", "--fsync=1"], "randread": ["--rw=randread"]}
+# A pod of a node that is lost is given up after so long; the usual five minutes would be all that is measured.
+TOLERATION_SECONDS, LOST_SECONDS = 5, 600
 
 
 class StorageTestError(Exception):
@@ -167,12 +174,16 @@ class Suite:
             time.sleep(0.2)
         return time.monotonic() - began
 
+    def space(self) -> None:
+        """The namespace, without what a run that was killed left."""
+        self.kubectl.run("delete", "namespace", self.namespace, "--ignore-not-found")
+        self.kubectl.run("create", "namespace", self.namespace)
+        self.kubectl.run("label", "namespace", self.namespace, HOST_PATH)
+
     # ---- checks
     def run(self) -> Iterator[Result]:
         """One after another on the same volume, as its life goes."""
-        # Of a run that was killed.
-        self.kubectl.run("delete", "namespace", self.namespace, "--ignore-not-found")
-        self.kubectl.run("create", "namespace", self.namespace)
+        self.space()
         try:
             self.apply(self.claim("one", "ReadWriteOnce"))
             yield Result("a claim is bound and its pod runs", True, self.start("first", "one"))
@@ -191,6 +202,7 @@ class Suite:
         yield Result(f"{WRITE_MIB} MiB written and fsynced", True, None, f"{wrote['mb_s']:.0f} MB/s")
         took = self.tester("first", "latency", "/volume/log", "200")
         yield Result("4 KiB written and fsynced", True, took["p50_ms"] / 1000, f"p99 {took['p99_ms']:.1f} ms")
+        yield from self.fio()
         before = self.node_of("first")
         self.stop("first")
         seconds = self.start("second", "one", *self.other(before))
@@ -215,6 +227,31 @@ class Suite:
             "a drained node's pod runs elsewhere with its data", same and self.node_of("third") != node, seconds
         )
         self.stop("third")
+
+    def fio(self) -> Iterator[Result]:
+        """By the node's own fio, in a pod that has the node's files as its root and the volume on /mnt."""
+        node = self.node_of("first")
+        wish = self.pod("fio", "one", node)
+        wish["spec"]["volumes"].append({"name": "node", "hostPath": {"path": "/"}})
+        root = {"name": "node", "mountPath": "/node", "readOnly": True}
+        wish["spec"]["containers"][0]["volumeMounts"] = [root, {"name": "volume", "mountPath": "/node/mnt"}]
+        self.apply(wish)
+        namespace = f"--namespace={self.namespace}"
+        self.kubectl.run("wait", namespace, "--for=condition=Ready", f"--timeout={SECONDS}s", "pod/fio")
+        for name, words in FIO_JOBS.items():
+            what = f"fio {name} of 4 KiB{' with fsync' if '--fsync=1' in words else ''}"
+            done = self.kubectl.try_run(
+                "exec", namespace, "fio", "--", "/volume-tester", "within", "/node", *FIO, *words
+            )
+            if done.returncode:
+                missing = "no such file" in done.stderr
+                why = f"{node} has no fio: apt install fio" if missing else done.stderr.strip()[-300:]
+                yield Result(what, None if missing else False, detail=why)
+                continue
+            said = json.loads(done.stdout)["jobs"][0]["write" if "write" in name else "read"]
+            worst = said["clat_ns"]["percentile"]["99.000000"] / 1e6
+            yield Result(what, True, None, f"{said['iops']:.0f} IOPS, p99 {worst:.1f} ms")
+        self.stop("fio")
 
     def many(self) -> Iterator[Result]:
         """Two writers on two nodes, each of which reads what the other wrote."""
@@ -280,13 +317,96 @@ class Suite:
         yield Result("what was removed from a full volume is free again", True if found["full"] else None)
 
     def snapshots(self) -> Iterator[Result]:
-        """Whether a driver of this class offers them; they are not tried."""
+        """Where a driver of this class offers them: one is taken, and claims begin with it, and with the claim."""
         classes = self.kubectl.get("volumesnapshotclass").get("items", [])
-        offered = [it for it in classes if it["driver"] == self.storage_class["provisioner"]]
-        detail = ", ".join(it["metadata"]["name"] for it in offered) or "no VolumeSnapshotClass for it"
-        yield Result(
-            "snapshots and clones", True if offered else None, detail=f"{detail} (not tried)" if offered else detail
+        offered = [it["metadata"]["name"] for it in classes if it["driver"] == self.storage_class["provisioner"]]
+        if not offered:
+            yield Result("snapshots and clones", None, detail="no VolumeSnapshotClass for it")
+            return
+        wrote = self.tester("last", "read", "/volume/after")["sha256"]
+        began = time.monotonic()
+        source = {"persistentVolumeClaimName": "one"}
+        self.apply(
+            {
+                "apiVersion": "snapshot.storage.k8s.io/v1",
+                "kind": "VolumeSnapshot",
+                "metadata": {"name": "taken"},
+                "spec": {"volumeSnapshotClassName": offered[0], "source": source},
+            }
         )
+        namespace = f"--namespace={self.namespace}"
+        ready = "--for=jsonpath={.status.readyToUse}=true"
+        self.kubectl.run("wait", namespace, ready, f"--timeout={SECONDS}s", "volumesnapshot/taken")
+        yield Result("a snapshot is taken while it is in use", True, time.monotonic() - began, offered[0])
+        sources = {
+            "a snapshot": {"apiGroup": "snapshot.storage.k8s.io", "kind": "VolumeSnapshot", "name": "taken"},
+            "a clone": {"kind": "PersistentVolumeClaim", "name": "one"},
+        }
+        for what, source in sources.items():
+            name = what.split()[1]
+            wish = self.claim(name, "ReadWriteOnce")
+            wish["spec"]["resources"]["requests"]["storage"] = self.capacity("one")
+            wish["spec"]["dataSource"] = source
+            self.apply(wish)
+            seconds = self.start(f"of-{name}", name)
+            same = self.tester(f"of-{name}", "read", "/volume/after")["sha256"] == wrote
+            yield Result(f"a new volume has what {what} has", same, seconds)
+            self.stop(f"of-{name}")
+
+    # ---- a node that is lost: another one has to cut its power in between
+    def prepare_loss(self) -> dict[str, Any]:
+        """A pod that somebody makes anew elsewhere, the node that it is on, and what it wrote."""
+        self.space()
+        pod = self.pod("lost", "lost")
+        away = [{"key": f"node.kubernetes.io/{it}", "operator": "Exists"} for it in ("not-ready", "unreachable")]
+        late = {"effect": "NoExecute", "tolerationSeconds": TOLERATION_SECONDS}
+        pod["spec"]["tolerations"] = [{**it, **late} for it in away]
+        labels = pod["metadata"]["labels"]
+        deployment = {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": {"name": "lost"},
+            "spec": {
+                "replicas": 1,
+                "selector": {"matchLabels": labels},
+                "template": {"metadata": {"labels": labels}, "spec": pod["spec"]},
+            },
+        }
+        self.apply(self.claim("lost", "ReadWriteOnce"), deployment)
+        available = ("--for=condition=Available", f"--timeout={SECONDS}s", "deployment/lost")
+        self.kubectl.run("wait", f"--namespace={self.namespace}", *available)
+        ((name, node),) = self.running().items()
+        wrote = self.tester(name, "write", "/volume/data", "8")["sha256"]
+        return {"node": node, "pod": name, "sha256": wrote, "began": time.time()}
+
+    def running(self) -> dict[str, str]:
+        """Pods that are ready, each with its node."""
+        pods = self.kubectl.get(f"--namespace={self.namespace}", "pods").get("items", [])
+        return {
+            it["metadata"]["name"]: it["spec"]["nodeName"]
+            for it in pods
+            if {"type": "Ready", "status": "True"}.items()
+            <= next((c for c in it["status"].get("conditions", []) if c["type"] == "Ready"), {}).items()
+        }
+
+    def lost(self, before: dict[str, Any]) -> Result:
+        """Until another node has the pod with its data."""
+        what = "a lost node's pod runs elsewhere with its data"
+        try:
+            if self.bound_to_node:
+                return Result(what, None, detail="the volume is the node's")
+            elsewhere: list[str] = []
+
+            def moved() -> bool:
+                elsewhere[:] = [it for it, node in self.running().items() if node != before["node"]]
+                return bool(elsewhere)
+
+            if self.until(moved, LOST_SECONDS) is None:
+                return Result(what, False, detail=f"not within {LOST_SECONDS} s")
+            same = self.tester(elsewhere[0], "read", "/volume/data")["sha256"] == before["sha256"]
+            return Result(what, same, time.time() - before["began"], f"{before['node']} was switched off")
+        finally:
+            self.kubectl.try_run("delete", "namespace", self.namespace, "--wait=false")
 
     def goes(self) -> Iterator[Result]:
         """A claim's end is as the class says."""

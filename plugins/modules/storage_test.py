@@ -35,6 +35,18 @@ options:
     description: Namespace that is made and removed.
     type: str
     default: storage-test
+  step:
+    description:
+      - V(suite) is all that needs nobody's help.
+      - V(prepare_loss) makes a pod and says on which node it runs; V(loss) waits until it runs elsewhere, after somebody
+        cut that node's power.
+    type: str
+    choices: [suite, prepare_loss, loss]
+    default: suite
+  before:
+    description: What V(prepare_loss) returned, for V(loss).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Cannot be tried without doing it.
@@ -58,6 +70,10 @@ results:
   type: list
   elements: dict
   sample: [{check: a claim is bound and its pod runs, able: true, seconds: 3.2, detail: ""}]
+before:
+  description: Node and pod, what that wrote, and when.
+  returned: with V(prepare_loss)
+  type: dict
 table:
   description: The same for people, a line for each.
   returned: always
@@ -85,6 +101,8 @@ def main() -> None:
             "kubectl": {"type": "path", "default": "/usr/local/bin/kubectl"},
             "kubeconfig": {"type": "path", "default": "/etc/kubernetes/admin.conf"},
             "namespace": {"type": "str", "default": "storage-test"},
+            "step": {"type": "str", "default": "suite", "choices": ["suite", "prepare_loss", "loss"]},
+            "before": {"type": "dict", "default": {}},
         }
     )
     wish = module.params
@@ -94,7 +112,9 @@ def main() -> None:
         suite = Suite(
             Kubectl(wish["kubectl"], wish["kubeconfig"]), wish["storage_class"], wish["image"], wish["namespace"]
         )
-        for result in suite.run():
+        if wish["step"] == "prepare_loss":
+            module.exit_json(changed=True, results=[], table=[], before=suite.prepare_loss())
+        for result in [suite.lost(wish["before"])] if wish["step"] == "loss" else suite.run():
             results.append(result)  # noqa: PERF402  (what was found before an error counts)
     except StorageTestError as error:
         problem = str(error)

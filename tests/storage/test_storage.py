@@ -153,12 +153,17 @@ def test_classes_can_be_trusted(lab: Lab, storage_class: str) -> None:
         if it["spec"]["storageClassName"] == "local" and it["status"]["phase"] == "Released":
             lab.kubectl(f"patch pv {it['metadata']['name']} --patch=%s", json.dumps({"spec": {"claimRef": None}}))
     report = FOLDER / f"storage-{storage_class}.json"
-    code, output = playbook("storage_test", f"storage_class={storage_class}", f"storage_report={report}")
+    power = ("storage_node_off=docker kill {node}", "storage_node_on=docker start {node}")
+    words = [json.dumps(dict([it.split("=", 1)])) for it in power] if storage_class == "shared" else []
+    code, output = playbook("storage_test", f"storage_class={storage_class}", f"storage_report={report}", *words)
     assert code == 0, output[-6000:]
     said = json.loads(report.read_text(encoding="utf-8"))
     print(json.dumps(said, indent=1))  # noqa: T201
     assert [it["check"] for it in said["results"] if it["able"] is False] == []
     promised = {it["check"] for it in said["results"] if it["able"]}
+    assert "fio randwrite of 4 KiB with fsync" in promised
+    lost = "a lost node's pod runs elsewhere with its data"
+    assert (lost in promised) == (storage_class == "shared")
     many = "two nodes write to one volume (ReadWriteMany)"
     assert (many in promised) == (storage_class == "shared")
 

@@ -153,6 +153,20 @@ func logged(path string) (map[string]any, error) {
 	return map[string]any{"last": last, "then": ""}, lines.Err()
 }
 
+// within becomes a program of another root: of the node, with the volume somewhere below.
+func within(root string, argv []string) (map[string]any, error) {
+	if len(argv) == 0 {
+		return nil, errors.New("no program is named")
+	}
+	if err := syscall.Chroot(root); err != nil {
+		return nil, err
+	}
+	if err := os.Chdir("/"); err != nil {
+		return nil, err
+	}
+	return nil, syscall.Exec(argv[0], argv, []string{"PATH=/usr/bin:/bin"})
+}
+
 func main() {
 	if len(os.Args) < 3 {
 		// A pod in which the commands below are executed.
@@ -179,6 +193,8 @@ func main() {
 		answer, err = log(path)
 	case "logged":
 		answer, err = logged(path)
+	case "within":
+		answer, err = within(path, os.Args[3:])
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
