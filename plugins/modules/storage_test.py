@@ -38,8 +38,8 @@ options:
   step:
     description:
       - V(suite) is all that needs nobody's help.
-      - V(prepare_loss) makes a pod and says on which node it runs; V(loss) waits until it runs elsewhere, after somebody
-        cut that node's power.
+      - V(prepare_loss) makes a pod and says on which node it runs.
+      - V(loss) waits until that runs elsewhere, after somebody cut the node's power.
     type: str
     choices: [suite, prepare_loss, loss]
     default: suite
