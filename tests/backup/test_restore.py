@@ -120,6 +120,6 @@ def test_interrupted_it_completes(lab: Lab, saved: tuple[str, dict[str, str]], s
 def test_a_site_run_changes_nothing(lab: Lab, saved: tuple[str, dict[str, str]], tmp_path: Path) -> None:
     """A restored cluster is as it was installed."""
     assert saved
-    run = site(tmp_path)
-    assert set(run.changed.values()) == {0}
+    run = site(tmp_path, "--diff")
+    assert set(run.changed.values()) == {0}, run.output[-6000:]
     lab.kubectl(f"wait --for=condition=Ready --timeout=60s node {' '.join(NODES)}")

@@ -53,6 +53,13 @@ def test_storage_is_healthy(lab: Lab) -> None:
     assert status["fsmap"]["up"] == 1
 
 
+def test_adding_it_is_quick() -> None:
+    """A site run that adds it to a cluster that is there, with all that it does otherwise."""
+    seconds = json.loads((FOLDER / "storage-added.json").read_text(encoding="utf-8"))["seconds"]
+    print(f"\nsite.yml adds storage in {seconds:.0f} s")  # noqa: T201
+    assert seconds <= 60
+
+
 def test_copies_are_on_three_hosts(lab: Lab) -> None:
     """Each placement group has a copy on each host, and two are enough to go on."""
     dump = ceph(lab, "osd dump")
