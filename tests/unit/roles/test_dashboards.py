@@ -20,9 +20,9 @@ from ansible_collections.selfhosted.kubernetes.scripts import dashboards
 
 ROOT = Path(__file__).resolve().parents[3]
 BOARDS = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(dashboards.FOLDER.glob("*.json"))}
-WANTED = {"overview", "control-plane", "nodes", "pods", "network", "outside", "drills"}
+WANTED = {"overview", "control-plane", "nodes", "pods", "network", "outside", "drills", "storage"}
 # Of Grafana's units (grafana.com/docs: standard options) those that are used here.
-UNITS = {"none", "s", "bytes", "Bps", "pps", "reqps", "percentunit"}
+UNITS = {"none", "s", "bytes", "Bps", "pps", "reqps", "percentunit", "iops", "ms"}
 SOURCE = {"type": "prometheus", "uid": "${datasource}"}
 GRID = 24
 
