@@ -138,8 +138,8 @@ LINES = [
         START[0].todo,
     ),
 ]
-# By SIGKILL and SIGTERM; a Go program that is process 1 ends with 2 then.
-KILLED = (2, 137, 143)
+# As programs end that are asked to: in order, in Go as process 1, by SIGKILL, by SIGTERM.
+ASKED = (0, 2, 137, 143)
 SIGNALS = {129: "SIGHUP", 130: "SIGINT", 132: "SIGILL", 134: "SIGABRT", 135: "SIGBUS", 136: "SIGFPE", 139: "SIGSEGV"}
 
 
@@ -150,7 +150,7 @@ def judge(facts: Facts, pod: Document, container: Document, status: Document) ->
     who = container["name"]
     known = {"pod": full(pod), "container": who, "image": container["image"]}
     hook = _hook(facts, pod, who)
-    if waiting.get("reason") == "PostStartHookError" or (hook and ended and ended.get("exitCode") in KILLED):
+    if waiting.get("reason") == "PostStartHookError" or (hook and ended and ended.get("exitCode") in ASKED):
         verdict = f"container {who} is killed after its start: its postStart hook fails"
         todo = f"kubectl logs -p {name(pod)} -n {namespace(pod)} -c {who}; try the hook's command by hand"
         lines = tuple(hook or [str(waiting.get("message") or "")])
