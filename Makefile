@@ -64,6 +64,7 @@ test-outside: setup ## the scenario outside: every query of every dashboard, and
 	@molecule test --scenario-name outside
 
 test-storage: setup ## the scenario storage: classes of volumes by their acceptance suite, faults under a writer; figures go to .lab/storage*.json
+	@ansible-playbook -i inventories/lab-storage playbooks/artifacts.yml
 	@molecule test --scenario-name storage
 
 test-scale: setup ## the scenario scale: hosts come, go, are lost and replaced, under load; figures go to .lab/scale.json
