@@ -101,15 +101,19 @@ def unmount(root: Path) -> None:
 
 @contextmanager
 def frozen(settings: Settings, root: Path) -> Iterator[Path]:
-    """All volumes as they were at one moment."""
-    snapshot = root / ".snap" / f"backup-{settings.host}"
+    """All volumes as they were at one moment; elsewhere, since what has .snap in its path cannot be put back."""
+    snapshot, there = root / ".snap" / f"backup-{settings.host}", Path(settings.data) / "frozen"
+    unmount(there)
     if snapshot.exists():
         # Of a run that was killed.
         snapshot.rmdir()
     snapshot.mkdir()
     try:
-        yield snapshot
+        there.mkdir(mode=0o700, exist_ok=True)
+        run(["mount", "--bind", str(snapshot), str(there)])
+        yield there
     finally:
+        unmount(there)
         snapshot.rmdir()
 
 
