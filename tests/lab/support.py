@@ -12,6 +12,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from itertools import pairwise
@@ -293,6 +294,20 @@ def check(work: Path) -> Check:
     return Check(done.returncode, done.stdout + done.stderr, findings, {area["name"]: area for area in said["areas"]})
 
 
+def kill_all(pid: int) -> None:
+    """A process and whatever comes from it: Ansible's workers have sessions of their own, and would go on."""
+    parents: dict[int, int] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            parents[int(path.parent.name)] = int(path.read_text(encoding="utf-8").rpartition(")")[2].split()[1])
+    family = {pid}
+    while more := {it for it, parent in parents.items() if parent in family} - family:
+        family |= more
+    for it in family:
+        with suppress(ProcessLookupError):
+            os.kill(it, signal.SIGKILL)
+
+
 def killed(name: str, seconds: float, *variables: str) -> str:
     """Run a playbook on the lab and kill it after a time, with all its processes; says where it was.
 
@@ -308,7 +323,7 @@ def killed(name: str, seconds: float, *variables: str) -> str:
             assert run.returncode == 0, output[-8000:]
             end = "it had ended well"
         except subprocess.TimeoutExpired:
-            os.killpg(run.pid, signal.SIGKILL)
+            kill_all(run.pid)
             output, _error = run.communicate()
             end = f"killed after {seconds:.1f} s"
     tasks = re.findall(r"^TASK \[(.*?)\]", output, re.MULTILINE)

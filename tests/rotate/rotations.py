@@ -5,8 +5,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import ssl
 import subprocess
 import time
@@ -24,6 +22,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     ROOT,
     Lab,
     address,
+    kill_all,
     playbook,
     site,
     wait_until,
@@ -84,7 +83,7 @@ def killed(*variables: str, when: str, reached: Callable[[], bool] = lambda: Tru
         for line in run.stdout:
             if when in line and reached():
                 time.sleep(after)
-                os.killpg(run.pid, signal.SIGKILL)
+                kill_all(run.pid)
                 break
         else:
             pytest.fail(f"it never said {when}")
