@@ -133,11 +133,14 @@ class Suite:
 
     def start(self, name: str, claim: str, *nodes: str) -> float:
         """Seconds until a pod runs."""
+        return self.start_as(self.pod(name, claim, *nodes))
+
+    def start_as(self, pod: dict[str, Any]) -> float:
+        """The same, of a pod that is made already."""
         began = time.monotonic()
-        self.apply(self.pod(name, claim, *nodes))
-        self.kubectl.run(
-            "wait", f"--namespace={self.namespace}", "--for=condition=Ready", f"--timeout={SECONDS}s", f"pod/{name}"
-        )
+        self.apply(pod)
+        ready = ("--for=condition=Ready", f"--timeout={SECONDS}s", f"pod/{pod['metadata']['name']}")
+        self.kubectl.run("wait", f"--namespace={self.namespace}", *ready)
         return time.monotonic() - began
 
     def stop(self, name: str) -> None:
@@ -237,9 +240,8 @@ class Suite:
         wish["spec"]["volumes"].append({"name": "node", "hostPath": {"path": "/"}})
         root = {"name": "node", "mountPath": "/node", "readOnly": True}
         wish["spec"]["containers"][0]["volumeMounts"] = [root, {"name": "volume", "mountPath": "/node/mnt"}]
-        self.apply(wish)
+        self.start_as(wish)
         namespace = f"--namespace={self.namespace}"
-        self.kubectl.run("wait", namespace, "--for=condition=Ready", f"--timeout={SECONDS}s", "pod/fio")
         for name, words in FIO_JOBS.items():
             what = f"fio {name} of 4 KiB{' with fsync' if '--fsync=1' in words else ''}"
             done = self.kubectl.try_run(
@@ -390,8 +392,7 @@ class Suite:
         return {
             it["metadata"]["name"]: it["spec"]["nodeName"]
             for it in pods
-            if {"type": "Ready", "status": "True"}.items()
-            <= next((c for c in it["status"].get("conditions", []) if c["type"] == "Ready"), {}).items()
+            if any(c["type"] == "Ready" and c["status"] == "True" for c in it["status"].get("conditions", []))
         }
 
     def lost(self, before: dict[str, Any]) -> Result:

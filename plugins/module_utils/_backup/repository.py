@@ -127,9 +127,9 @@ class Repository:
             found.replace(folder / found.name)
         shutil.rmtree(part)
 
-    def extract(self, identity: str, folder: Path, *paths: str) -> Path:
-        """Paths of a snapshot below a folder, as they were below /; options of restic may be among them."""
-        words = [it if it.startswith("-") else f"--include={it}" for it in paths]
+    def extract(self, identity: str, folder: Path, *paths: str, verify: bool = False) -> Path:
+        """Paths of a snapshot below a folder, as they were below /; read again and compared where that is asked for."""
+        words = [*(f"--include={it}" for it in paths), *(["--verify"] if verify else [])]
         self.restic("restore", identity, f"--target={folder}", *words)
         return folder
 

@@ -39,9 +39,14 @@ def plant(settings: Settings) -> str:
 
 def apply(settings: Settings, document: dict[str, Any]) -> str:
     """Write an object, or a list of them, into the cluster; returns kubectl's words."""
-    words = [f"--kubeconfig={KUBECONFIG}", "--request-timeout=10s", "apply", "--server-side", "--force-conflicts"]
-    words += ["--field-manager=backup", "--filename=-"]
-    return run([settings.program("kubectl"), *words], given=json.dumps(document))
+    words = ["apply", "--server-side", "--force-conflicts", "--field-manager=backup", "--filename=-"]
+    return kubectl(settings, *words, given=json.dumps(document))
+
+
+def kubectl(settings: Settings, *words: str, given: str | None = None) -> str:
+    """Output of kubectl as an administrator; without an API server it ends soon."""
+    argv = [settings.program("kubectl"), f"--kubeconfig={KUBECONFIG}", "--request-timeout=10s"]
+    return run([*argv, *words], given=given)
 
 
 def stage(settings: Settings) -> dict[str, Any]:

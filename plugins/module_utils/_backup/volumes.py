@@ -20,7 +20,7 @@ from typing import Any
 
 from .common import BackupError, Settings, alone, last_success, publish, record, run, write
 from .repository import Repository, moment, pick, shown
-from .saving import KUBECONFIG, copy, target_metrics
+from .saving import copy, kubectl, target_metrics
 
 # Of a claim, with the value true.
 MARK = "storage.selfhosted.kubernetes/backup"
@@ -46,17 +46,16 @@ def saved(settings: Settings) -> Repository:
     return Repository(there)
 
 
-def kubectl(settings: Settings, *words: str) -> dict[str, Any]:
-    """What the API says."""
-    argv = [settings.program("kubectl"), f"--kubeconfig={KUBECONFIG}", "--request-timeout=10s", "--output=json"]
-    answer: dict[str, Any] = json.loads(run([*argv, "get", *words]))
+def get(settings: Settings, *words: str) -> dict[str, Any]:
+    """Objects, as the API says them."""
+    answer: dict[str, Any] = json.loads(kubectl(settings, "--output=json", "get", *words))
     return answer
 
 
 def marked(settings: Settings) -> dict[str, str]:
     """The volume of each claim (NAMESPACE/NAME) that is to be saved; those of last time where no API server answers."""
     try:
-        found = kubectl(settings, "persistentvolumeclaims", "--all-namespaces", f"--selector={MARK}=true")
+        found = get(settings, "persistentvolumeclaims", "--all-namespaces", f"--selector={MARK}=true")
     except BackupError:
         path = Path(settings.data) / MANIFEST
         known: dict[str, str] = json.loads(path.read_text(encoding="utf-8"))["volumes"] if path.exists() else {}
@@ -219,8 +218,8 @@ def volume_of(settings: Settings, claim: str) -> str:
     namespace, _, name = claim.partition("/")
     if not name:
         raise BackupError(f"`volume/{claim}` names no claim: write volume/NAMESPACE/NAME")
-    found = kubectl(settings, f"--namespace={namespace}", f"persistentvolumeclaims/{name}")
-    pods = kubectl(settings, f"--namespace={namespace}", "pods")["items"]
+    found = get(settings, f"--namespace={namespace}", f"persistentvolumeclaims/{name}")
+    pods = get(settings, f"--namespace={namespace}", "pods")["items"]
     users = [it["metadata"]["name"] for it in pods if name in claims_of(it)]
     if users:
         fix = "scale what made them to 0, and up afterwards"
@@ -271,7 +270,7 @@ def rehearse(settings: Settings, folder: Path) -> dict[str, Any]:
         free = shutil.disk_usage(folder).free
         if size > free / 2:
             raise BackupError(f"volume {claim} of {size >> 20} MiB was not restored: {folder} has {free >> 20} MiB")
-        there = repository.extract(newest["id"], part, path, "--verify") / path.lstrip("/")
+        there = repository.extract(newest["id"], part, path, verify=True) / path.lstrip("/")
         found = [it for it in there.rglob("*") if it.is_file() and not it.is_symlink()]
         if (len(found), sum(it.stat().st_size for it in found)) != (files, size):
             raise BackupError(f"volume {claim}: of {files} files with {size} bytes {len(found)} came back")

@@ -8,8 +8,8 @@ from __future__ import annotations
 from .model import Area, Seen
 
 PAGE = "docs/runbooks/storage.md"
-# As `ceph health` has them.
-ERROR, WARN = "HEALTH_ERR", "HEALTH_WARN"
+# As `ceph health` has it; all else is a warning.
+ERROR = "HEALTH_ERR"
 
 
 def storage(seen: Seen) -> Area:
