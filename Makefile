@@ -29,7 +29,7 @@ lint: setup ## ansible-lint, yamllint, ruff, mypy, shellcheck
 	@scripts/lint.sh
 
 unit: setup ## unit tests of plugins and rules of the repository
-	@pytest -q tests/unit
+	@pytest -q -n 2 --dist loadfile tests/unit
 
 package: setup ## build the collection, install it elsewhere, import it as Galaxy would
 	@scripts/package.sh

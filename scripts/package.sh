@@ -13,11 +13,8 @@ printf '[defaults]\ncollections_path = %s/installed\n' "$work" >ansible.cfg
 export ANSIBLE_CONFIG=$work/ansible.cfg
 ansible-galaxy collection install --no-deps --collections-path "$work/installed" "$tarball"
 installed=$work/installed/ansible_collections/selfhosted/kubernetes
-for playbook in "$installed"/playbooks/*.yml; do
-    name=$(basename "$playbook" .yml)
-    echo "selfhosted.kubernetes.$name"
-    ansible-playbook -i "$installed/inventories/lab" --syntax-check "selfhosted.kubernetes.$name" >/dev/null
-done
+mapfile -t playbooks < <(basename --multiple --suffix=.yml "$installed"/playbooks/*.yml)
+ansible-playbook -i "$installed/inventories/lab" --syntax-check "${playbooks[@]/#/selfhosted.kubernetes.}"
 # One for real: it needs roles, plugins, the lock and every go.mod of the tarball, and no host. tests/lab runs the site from a tarball.
 ansible-playbook -i "$installed/inventories/lab" selfhosted.kubernetes.artifacts
 printf '[galaxy-importer]\nRUN_ANSIBLE_TEST = False\nCHECK_REQUIRED_TAGS = True\nRUN_ANSIBLE_LINT = False\n' >importer.cfg # ansible-lint ran on the checkout already

@@ -10,7 +10,7 @@ rm -f .lab/tests.log
 trap '[ $? = 0 ] || grep -hE "^(E|FAILED|ERROR) " .lab/tests.log 2>/dev/null || true' EXIT
 step "install what is missing" scripts/setup.sh
 step "lint" scripts/lint.sh
-step "unit tests" pytest -q -n 2 tests/unit
+step "unit tests" pytest -q -n 2 --dist loadfile tests/unit
 step "have every binary and image" ansible-playbook -i inventories/lab playbooks/artifacts.yml
 step "package: built, installed elsewhere, used from there" scripts/package.sh
 step "have the machines' image" scripts/node_image.sh

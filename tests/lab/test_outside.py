@@ -11,14 +11,13 @@ from collections.abc import Iterator
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.ci import BASE, WEB, Repository, answer
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
-    MASTERS,
     OPERATOR,
     OUTSIDE,
     PKI,
     Lab,
     address,
-    docker,
     start_masters,
+    stop_masters,
     wait_until,
 )
 
@@ -48,8 +47,7 @@ def web(lab: Lab, base: Repository, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.fixture
 def no_masters(lab: Lab) -> Iterator[None]:
     """All of them are shut down, and back afterwards."""
-    for master in MASTERS:
-        docker("stop", master)
+    stop_masters()
     yield
     start_masters(lab)
 
