@@ -32,11 +32,11 @@ for _ in $(seq "${RUNS:-1}"); do
     floor=$(scripts/bench_bash.sh inventories/lab-small)
     printf '%-24s %6.1f s\n' "bash floor, lab-small" "$(tail -1 <<<"$floor")"
     fresh lab-small
-    site "site, lab-small" lab-small 60 300
-    site "site again, lab-small" lab-small 30
+    site "site, lab-small" lab-small 60 20
+    site "site again, lab-small" lab-small 30 18
     fresh lab
-    site "site, lab" lab 120 300
-    site "site again, lab" lab 30
+    site "site, lab" lab 120 24
+    site "site again, lab" lab 30 22
 done
 play playbooks/lab_destroy.yml
 exit "$failed"

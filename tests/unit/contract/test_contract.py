@@ -233,6 +233,22 @@ def test_a_role_reads_its_own_variables_only(found: Findings) -> None:
         found.add(path, 1, f"`{name}` needs no exception any more")
 
 
+# Names of plugins, as tasks and filters have them.
+FULL_NAME = re.compile(r"\b(?:ansible|community|containers)\.[a-z_]+(?=\.[a-z_]+\b)")
+# Those of the lab alone, which comes with a checkout.
+OF_THE_LAB = {"lab_create.yml", "lab_destroy.yml"}
+
+
+def test_what_comes_from_other_collections_is_declared(found: Findings) -> None:
+    """The package `ansible` of the tests has more collections than what users install."""
+    declared = {"ansible.builtin", "ansible.legacy", *load(ROOT / "galaxy.yml")["dependencies"]}
+    playbooks = [path for path in (ROOT / "playbooks").rglob("*.yml") if path.name not in OF_THE_LAB]
+    for path in [*playbooks, *(path for role in ROLES for path in files(role))]:
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            for name in set(FULL_NAME.findall(line)) - declared:
+                found.add(path, number, f"galaxy.yml has no dependency {name}")
+
+
 # ---- form
 def test_errors_are_not_switched_off(found: Findings) -> None:
     """No ignore_errors, failed_when: false or shell; tasks_from has no extension (it would skip the argument spec)."""
