@@ -72,3 +72,12 @@ def test_configuration_is_readable_by_all_and_writable_by_root(lab: Lab, machine
     """Keys aside, anyone on the host may read how it is set up; nobody but root may change it."""
     done = lab[machine].run("find /etc/kubernetes /etc/etcd /etc/containerd -perm /022 ! -type l")
     assert done.stdout == ""
+
+
+def test_kernel_settings_are_in_force(lab: Lab, node: str) -> None:
+    """Each line of our file is what the kernel has."""
+    lines = lab.run(node, "grep -v '^#' /etc/sysctl.d/90-kubernetes.conf").splitlines()
+    wanted = dict(re.split(r"\s*=\s*", line, maxsplit=1) for line in lines)
+    assert wanted["net.ipv4.ip_forward"] == "1"
+    shown = lab.run(node, f"sysctl {' '.join(wanted)}").splitlines()
+    assert dict(line.split(" = ", 1) for line in shown) == wanted

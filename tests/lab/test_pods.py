@@ -130,3 +130,19 @@ def test_pods_have_addresses_of_the_pod_network(pods: dict[str, str]) -> None:
     """Not those of their nodes."""
     assert len(set(pods.values())) == len(PLACES)
     assert not set(pods.values()) & {address(node) for node in NODES}
+
+
+def test_packets_of_pods_fit_into_those_of_nodes(lab: Lab, pods: dict[str, str], node: str) -> None:
+    """VXLAN adds 50 bytes; an answer of several full packets arrives."""
+    underlay = int(lab.run(node, "cat /sys/class/net/eth0/mtu"))
+    assert int(lab.run(node, "cat /sys/class/net/flannel.1/mtu")) == underlay - 50
+    other = next(place for place in PLACES if place != node)
+    text = "x" * 6000
+    assert lab.run(node, f"curl --silent --fail --max-time 5 'http://{pods[other]}:8080/echo?msg={text}'") == text
+
+
+def test_pods_are_filtered_by_seccomp(lab: Lab, pods: dict[str, str]) -> None:
+    """By the runtime's default profile, though they ask for none; 2 is a filter."""
+    for place in pods:
+        process = "/proc/$(pgrep --oldest --full 'agnhost netexec --http-port=8080')"
+        assert lab.run(place, f"grep ^Seccomp: {process}/status").split() == ["Seccomp:", "2"]
