@@ -27,6 +27,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 FAMILIES = {"Debian": {"debian", "ubuntu"}, "RedHat": {"rhel", "fedora", "centos"}}
 STATE_DIR = "var/lib/selfhosted-kubernetes/components"
 DISK_PATHS = ("/var/lib", "/usr/local")
+OSDS = "/var/lib/ceph/osd"
 STUB_RESOLVER = "127.0.0.53"
 REAL_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 SIOCGIFCONF, SIOCGIFNETMASK = 0x8912, 0x891B
@@ -45,6 +46,7 @@ def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dic
         "swap_bytes": swap_bytes(_read(root, "proc/swaps")),
         "memory_bytes": memory_bytes(_read(root, "proc/meminfo")),
         "disk_free": {path: disk_free(root, path) for path in DISK_PATHS},
+        "osd_free": disk_free(root, OSDS),
         "machine_id": _read(root, "etc/machine-id").strip(),
         "listeners": listeners(root),
         **interface(root, address),
@@ -54,6 +56,7 @@ def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dic
         "resolv_conf": resolv_conf(root),
         "ceph": ceph_version(_read(root, "usr/bin/ceph")),
         "fuse": os.path.exists(_path(root, "dev/fuse")),
+        "kernel": os.uname().release,
         "kernel_ceph": kernel_ceph(root, os.uname().release),
         "addresses": [found for found, _ in interface_addresses()],
         "devices": {path: device(root, path) for path in disks},
@@ -168,14 +171,21 @@ def device(root: str, path: str) -> dict[str, str]:
 def used_by(root: str, number: str, name: str) -> str:
     """Who has a disk, or a part of it, in use; empty when nobody has, as with a running OSD, which mounts nothing."""
     block = f"sys/class/block/{name}"
-    parts = {number, *(_read("/", path).strip() for path in glob.glob(_path(root, f"{block}/{name}*/dev")))}
+    parts = [os.path.dirname(path) for path in sorted(glob.glob(_path(root, f"{block}/{name}*/dev")))]
+    names = [name, *map(os.path.basename, parts)]
+    # Also by their names: Btrfs mounts with a number of its own.
+    known = {number, *(_read("/", f"{path}/dev").strip() for path in parts), *(f"/dev/{it}" for it in names)}
     for fields in (line.split() for line in _read(root, "proc/self/mountinfo").splitlines()):
-        if len(fields) > 4 and fields[2] in parts:
+        if len(fields) > 4 and known & {fields[2], fields[-2]}:
             return f"it is mounted on {fields[4]}"
-    if f"/dev/{name}" in [line.split()[0] for line in _read(root, "proc/swaps").splitlines()[1:]]:
-        return "it is swap"
-    holders = sorted(os.path.basename(path) for path in glob.glob(_path(root, f"{block}/holders/*")))
-    return f"{', '.join(holders)} is made of it" if holders else ""
+    swaps = [line.split()[0] for line in _read(root, "proc/swaps").splitlines()[1:]]
+    for it in (it for it in names if f"/dev/{it}" in swaps):
+        return f"{it} is swap"
+    holders = {
+        os.path.basename(path)
+        for path in glob.glob(_path(root, f"{block}/holders/*")) + glob.glob(_path(root, f"{block}/{name}*/holders/*"))
+    }
+    return f"{', '.join(sorted(holders))} is made of it" if holders else ""
 
 
 def on_disk(path: str) -> str:

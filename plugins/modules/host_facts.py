@@ -84,6 +84,11 @@ disk_free:
   type: dict
   returned: success
   sample: {/var/lib: 21474836480, /usr/local: 21474836480}
+osd_free:
+  description: Free bytes where OSDs have their files (C(/var/lib/ceph/osd))
+  type: int
+  returned: success
+  sample: 21474836480
 machine_id:
   description: Machine id of systemd
   type: str
@@ -105,6 +110,11 @@ fuse:
   type: bool
   returned: success
   sample: true
+kernel:
+  description: Release of the kernel
+  type: str
+  returned: success
+  sample: 6.1.0-44-amd64
 kernel_ceph:
   description: Whether the kernel has the file system ceph, or a module of it
   type: bool

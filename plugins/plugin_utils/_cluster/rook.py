@@ -13,7 +13,7 @@ from typing import Any
 
 from .model import Error, Host, Inventory
 from .specs import read_yaml
-from .storage import DEVICE
+from .storage import DEVICE, kernel_client
 from .versions import minor
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "rook"
@@ -135,6 +135,12 @@ def storage_is_known(host: Host, cluster: Inventory) -> Iterator[Error]:
         majors = " or ".join(f"{it.split('.')[0]} ({it} or newer)" for it in needs["ceph"].values())
         fix = "install one of these from upstream's repository (docs/storage.md), or set rook_mode to nothing"
         yield Error(f"it has Ceph {installed}, Rook {version} needs {majors}", fix)
+
+
+def nodes_can_mount(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """ceph-csi mounts by the kernel of each node."""
+    if mode(cluster) and cluster.is_node(host.name):
+        yield from kernel_client(host, "rook_mode", "set it to nothing")
 
 
 def _parts(version: str) -> list[int]:

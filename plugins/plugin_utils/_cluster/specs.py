@@ -104,9 +104,12 @@ class TypeChecker:
         if not result.error_messages:
             return result.validated_parameters[name], ""
         secret = bool(spec.get("no_log"))
-        return None, "its value does not fit" if secret else "; ".join(result.error_messages).replace(
-            f"argument '{name}' ", "it ", 1
+        said = (
+            "; ".join(result.error_messages)
+            .replace(f"argument '{name}' ", "it ", 1)
+            .replace(f" found in '{name}'.", "")
         )
+        return None, "its value does not fit" if secret else said
 
     def error(self, name: str, problem: str, host: str = "") -> Error:
         """The error for a problem found by check."""

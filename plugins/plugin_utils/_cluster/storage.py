@@ -11,18 +11,27 @@ from collections.abc import Iterator
 from ipaddress import IPv4Network
 from typing import Any
 
+from .hosts import DISK_FIRST
 from .inventory import LABEL
-from .model import Error, Host, Inventory, network
+from .model import Error, Host, Inventory, address, network
 from .outside import twice
+from .versions import minor
 
 MONITORS = 3
-MIB = 2**20
+MIB, GIB = 2**20, 2**30
 # Where an OSD works at all (osd_memory_target's own least), and what the host's other daemons need.
 OSD_MIB, REST_MIB = 896, 1024
+PERCENT = range(10, 91)
+# A folder takes 100 snapshots (mds_max_snaps_per_dir): some room for the one that is being made, and those of backups.
+EVERY, SNAPSHOTS = re.compile(r"([1-9]\d*[hdw])?"), 90
+# No months: they are `m` in older Ceph, and `M` in newer, where `m` are minutes (github.com/ceph/ceph/pull/53070).
+AGES = ("h", "d", "w", "y")
+KERNEL = (5, 11)  # The first whose client encrypts (ms_mode of mount.ceph).
 # What all storage hosts have to say alike.
 OF_STORAGE = (
     *("ceph_monitors", "ceph_replicas", "ceph_min_replicas"),
     *("ceph_failure_domain", "ceph_cluster_network", "ceph_config"),
+    *("ceph_snapshots", "ceph_snapshots_kept"),
 )
 DEVICE = re.compile(r"/dev/[A-Za-z0-9._:+@/-]+")
 NAMED = "use 1 to 63 of a-z, 0-9 and '-'"
@@ -81,7 +90,9 @@ def copies_fit(cluster: Inventory) -> Iterator[Error]:
         yield Error(
             f"{replicas} copies need {replicas} {domain}s with disks, there are {len(places)}", fix, "ceph_replicas"
         )
-    if not 1 <= least <= replicas:
+    if replicas < 1:
+        yield Error(f"{replicas} copies keep nothing", "set it to 3", "ceph_replicas")
+    elif not 1 <= least <= replicas:
         yield Error(f"{least} of {replicas} copies cannot be asked for", f"set 1 to {replicas}", "ceph_min_replicas")
     for host in with_disks:
         if domain == "rack" and not LABEL.fullmatch(host.value("ceph_rack", "")):
@@ -89,7 +100,7 @@ def copies_fit(cluster: Inventory) -> Iterator[Error]:
 
 
 def cluster_network(cluster: Inventory) -> Iterator[Error]:
-    """A network of hosts, that neither pods nor Services use."""
+    """A network of storage hosts alone, that neither pods nor Services use."""
     variable, settings = "ceph_cluster_network", cluster.settings
     text = setting(cluster, variable, "")
     net = network(text)
@@ -99,6 +110,39 @@ def cluster_network(cluster: Inventory) -> Iterator[Error]:
     for name, other in others.items():
         if net and (there := network(other)) and net.overlaps(there):
             yield Error(f"{net} overlaps {name} {there}", "name the network between storage hosts", variable)
+    for host in cluster.hosts.values():
+        if net and (own := address(host.address)) and own in net:
+            fix = "name a network that only storage hosts have, or leave it empty"
+            yield Error(f"its address for everything else lies in {net}", fix, variable, host.name)
+
+
+def snapshots(cluster: Inventory) -> Iterator[Error]:
+    """A schedule that Ceph reads, and no more of them than it keeps."""
+    every, kept = setting(cluster, "ceph_snapshots", "1h"), setting(cluster, "ceph_snapshots_kept", {"h": 24})
+    if not EVERY.fullmatch(every):
+        fix = "write it as 1h, 2d or 1w, or leave it empty for none"
+        yield Error(f"{every!r} says not how often", fix, "ceph_snapshots")
+    for unit, count in kept.items():
+        # Ceph is asked whether it has this very number.
+        if unit not in AGES or type(count) is not int or count < 1:
+            fix = f"write {', '.join(AGES)}, each with a number from 1 on"
+            yield Error(f"{unit!r}: {count!r} is no number of snapshots of an age", fix, "ceph_snapshots_kept")
+            return
+    if every and not 1 <= sum(kept.values()) <= SNAPSHOTS:
+        fix = f"keep 1 to {SNAPSHOTS}, or set ceph_snapshots to nothing"
+        yield Error(f"{sum(kept.values())} snapshots would be kept", fix, "ceph_snapshots_kept")
+
+
+def memory(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """What OSDs may have is enough for them, and leaves something for others."""
+    if not cluster.within(host.name, "storage"):
+        return
+    percent, each = host.value("ceph_memory_percent", 70), host.value("ceph_osd_memory_mib", OSD_MIB)
+    if percent not in PERCENT:
+        fix = f"set {PERCENT[0]} to {PERCENT[-1]}"
+        yield Error(f"OSDs cannot share {percent} % of the memory", fix, "ceph_memory_percent")
+    if each < OSD_MIB:
+        yield Error(f"{each} MiB are too little for an OSD", f"set {OSD_MIB} or more", "ceph_osd_memory_mib")
 
 
 def disks(host: Host, cluster: Inventory) -> Iterator[Error]:
@@ -169,15 +213,23 @@ def disks_can_be_used(host: Host, _cluster: Inventory) -> Iterator[Error]:
 
 
 def storage_resources(host: Host, cluster: Inventory) -> Iterator[Error]:
-    """Memory for each OSD, and an address in the network between OSDs."""
+    """Memory for each OSD, room for files that are not there yet, and an address in the network between OSDs."""
     osds = host.value("ceph_osds", [])
+    if not cluster.within(host.name, "storage"):
+        return
     needed = OSD_MIB * len(osds) + REST_MIB
-    if cluster.within(host.name, "storage") and host.facts["memory_bytes"] < needed * MIB:
+    if host.facts["memory_bytes"] < needed * MIB:
         problem = f"it has {host.facts['memory_bytes'] // MIB} MiB of memory for {len(osds)} OSD(s)"
         yield Error(problem, f"give it {needed} MiB or more, or fewer disks")
+    made = host.facts["versions"]
+    files = [it["size_gib"] for it in osds if it.get("size_gib") and f"ceph-osd-{it['name']}" not in made]
+    wanted, free = sum(files) + DISK_FIRST // GIB, host.facts["osd_free"]
+    if files and free < wanted * GIB:
+        fix = f"make it {wanted} GiB or more, or lower size_gib"
+        yield Error(f"/var/lib/ceph has {free // GIB} GiB left, files of new OSDs take {sum(files)}", fix, "ceph_osds")
     net = network(setting(cluster, "ceph_cluster_network", ""))
     addresses = host.facts.get("addresses", [])
-    if net and osds and cluster.within(host.name, "storage") and not any(_within(net, it) for it in addresses):
+    if net and osds and not any(_within(net, it) for it in addresses):
         fix = "correct ceph_cluster_network, or give the host one"
         yield Error(f"it has no address in {net}, the network between OSDs", fix)
 
@@ -193,8 +245,17 @@ def mounts(host: Host, cluster: Inventory) -> Iterator[Error]:
     if not cluster.groups["storage"] or not (node or (saves and cluster.within(host.name, "outside"))):
         return
     if node and host.value("volumes_client", "fuse") == "kernel":
-        if not host.facts.get("kernel_ceph", True):
-            fix = "install the kernel's modules (Debian: not the cloud kernel), or set it to fuse"
-            yield Error("its kernel has no module ceph", fix, "volumes_client")
+        yield from kernel_client(host, "volumes_client", "set it to fuse")
     elif not host.facts.get("fuse", True):
         yield Error("its kernel has no FUSE (/dev/fuse)", "load the module: modprobe fuse")
+
+
+def kernel_client(host: Host, variable: str, otherwise: str) -> Iterator[Error]:
+    """What a node lacks whose kernel mounts the file system; the variable is what asked for it."""
+    release = host.facts["kernel"]
+    if (minor(release) or KERNEL) < KERNEL:
+        fix = f"boot Linux {'.'.join(map(str, KERNEL))} or newer, or {otherwise}"
+        yield Error(f"its kernel is {release}, whose client of Ceph does not encrypt", fix, variable)
+    elif not host.facts.get("kernel_ceph", True):
+        fix = f"install the kernel's modules (Debian: not the cloud kernel), or {otherwise}"
+        yield Error("its kernel has no module ceph", fix, variable)

@@ -29,6 +29,7 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     storage.monitors_are_odd,
     storage.copies_fit,
     storage.cluster_network,
+    storage.snapshots,
     rook.pairs,
     rook.mode_fits,
     rook.disks_fit,
@@ -58,6 +59,7 @@ HOST_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     outside.backup_keep,
     outside.logging,
     storage.disks,
+    storage.memory,
     storage.wiped,
     storage.local,
     rook.devices,
@@ -77,6 +79,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     storage.storage_resources,
     storage.mounts,
     rook.storage_is_known,
+    rook.nodes_can_mount,
     versions.no_skip,
     versions.needs_upgrade,
 )

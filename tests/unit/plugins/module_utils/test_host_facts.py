@@ -9,6 +9,7 @@ import ast
 import ipaddress
 import os
 import socket
+import stat
 import struct
 import sys
 import time
@@ -73,7 +74,8 @@ def test_whole_host(root: Path) -> None:
     assert abs(clock["host"] - time.time()) < 5
     assert isinstance(clock["synchronized"], bool)
     assert set(free) == {"/var/lib", "/usr/local"}
-    assert min(free.values()) > 0
+    assert min(*free.values(), facts.pop("osd_free")) > 0
+    assert facts.pop("kernel") == os.uname().release
     assert facts.pop("python") == ".".join(str(part) for part in sys.version_info[:3])
     assert facts.pop("architecture") == {"x86_64": "amd64", "aarch64": "arm64"}.get(
         os.uname().machine, os.uname().machine
@@ -153,12 +155,17 @@ def test_address_of_proc_net(address: ipaddress.IPv4Address | ipaddress.IPv6Addr
         ({}, ""),
         ({"proc/self/mountinfo": "36 35 8:16 / /srv rw - ext4 /dev/sdb rw\n"}, "it is mounted on /srv"),
         ({"proc/self/mountinfo": "36 35 8:17 / /srv rw - ext4 /dev/sdb1 rw\n"}, "it is mounted on /srv"),
+        ({"proc/self/mountinfo": "36 35 0:40 / /srv rw shared:1 - btrfs /dev/sdb1 rw\n"}, "it is mounted on /srv"),
         ({"proc/self/mountinfo": "36 35 8:32 / /srv rw - ext4 /dev/sdc rw\n"}, ""),
-        ({"proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sdb partition 1024 0 -2\n"}, "it is swap"),
+        ({"proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sdb partition 1024 0 -2\n"}, "sdb is swap"),
+        ({"proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sdb1 partition 1024 0 -2\n"}, "sdb1 is swap"),
+        ({"proc/swaps": "Filename\tType\tSize\tUsed\tPriority\n/dev/sdc1 partition 1024 0 -2\n"}, ""),
         (
             {"sys/class/block/sdb/holders/md0/x": "", "sys/class/block/sdb/holders/dm-0/x": ""},
             "dm-0, md0 is made of it",
         ),
+        # LVM, LUKS and md have partitions, too.
+        ({"sys/class/block/sdb/sdb1/holders/dm-0/x": ""}, "dm-0 is made of it"),
     ],
 )
 def test_a_disk_in_use_is_seen(tmp_path: Path, files: dict[str, str], said: str) -> None:
@@ -167,6 +174,29 @@ def test_a_disk_in_use_is_seen(tmp_path: Path, files: dict[str, str], said: str)
         (path := tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")
     assert host_facts.used_by(str(tmp_path), "8:16", "sdb") == said
+
+
+@pytest.mark.parametrize(
+    ("path", "kernel_name"),
+    [
+        ("/dev/disk/by-id/wwn-0x5000c500a1b2c3d4-part1", "sdb1"),
+        ("/dev/vg/lv", "dm-0"),
+        ("/dev/disk/by-id/nvme-x", "nvme0n1"),
+    ],
+)
+def test_a_part_of_a_disk_is_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, path: str, kernel_name: str
+) -> None:
+    """A partition and a logical volume are disks as others are, by the name that the kernel has for them."""
+    monkeypatch.setattr(stat, "S_ISBLK", lambda _: True)
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "dev").mkdir()
+    (tmp_path / "dev" / kernel_name).write_bytes(b"\0" * 4096)
+    (link := tmp_path / path.lstrip("/")).parent.mkdir(parents=True)
+    link.symlink_to(tmp_path / "dev" / kernel_name)
+    assert host_facts.device(str(tmp_path), path) == {"kind": "disk", "used_by": "", "holds": ""}
+    (tmp_path / "proc/swaps").write_text(f"Filename Type\n/dev/{kernel_name} partition\n", encoding="utf-8")
+    assert host_facts.device(str(tmp_path), path)["used_by"] == f"{kernel_name} is swap"
 
 
 def test_what_is_no_disk_is_seen(tmp_path: Path) -> None:

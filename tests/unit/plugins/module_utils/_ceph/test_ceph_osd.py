@@ -76,6 +76,23 @@ def test_an_empty_disk_becomes_an_osd_once(tmp_path: Path, commands: list[list[s
     assert commands == []
 
 
+@pytest.mark.parametrize("name", ["disk/by-id/wwn-0x5000c500a1b2c3d4-part1", "vg/lv"])
+def test_a_partition_or_a_logical_volume_becomes_one(tmp_path: Path, commands: list[list[str]], name: str) -> None:
+    """By the name that stays, whatever the kernel's is after the next boot."""
+    (link := tmp_path / name).parent.mkdir(parents=True)
+    link.symlink_to(prepare(tmp_path, b""))
+    (tmp_path / "a.env").write_text(f"UUID={UUID}\nDEVICE={link}\nWIPE=no\n", encoding="utf-8")
+    osd.main("a")
+    assert programs(commands) == ["ceph-authtool", "ceph", "ceph-osd"]
+    assert os.readlink(tmp_path / "osd/a/block") == str(link)
+    (tmp_path / "sdb").rename(tmp_path / "sdc")
+    link.unlink()
+    link.symlink_to(tmp_path / "sdc")
+    commands.clear()
+    osd.main("a")
+    assert commands == []
+
+
 @pytest.mark.parametrize(("content", "what"), [(b"\0" * 600 + b"x", "data"), (THEIRS, "another OSD")])
 def test_what_holds_data_is_left_alone(tmp_path: Path, commands: list[list[str]], content: bytes, what: str) -> None:
     """Not one byte is written."""

@@ -46,13 +46,14 @@ def gather(
     changes: dict[str, dict[str, Any]] | None = None,
     broken: dict[str, dict[str, str]] | None = None,
     settings: dict[str, Any] | None = None,
+    storage: list[str] | None = None,
 ) -> tuple[Inventory, list[str]]:
     """The inventory and its errors, with variables and errors by host (``all``: of every host)."""
     hostvars = {}
     for index, name in enumerate(GROUPS["all"], 1):
         changed = {**(changes or {}).get("all", {}), **(changes or {}).get(name, {})}
         hostvars[name] = Variables({"ansible_host": f"192.0.2.{index}", **changed}, (broken or {}).get(name, {}))
-    gatherer = Gatherer(specs, GROUPS, hostvars)
+    gatherer = Gatherer(specs, {**GROUPS, "storage": storage or []}, hostvars)
     given = {"cluster_state_dir": "state", **(settings or {})}
     inventory = gatherer.inventory(given, Path("/srv/inventory"), ["1.37.2"])
     return inventory, report(gatherer.errors)
@@ -62,7 +63,7 @@ def gather(
 def test_error_is_the_only_one(specs: Specs, case: dict[str, Any]) -> None:
     """Variable and hosts, what is wrong, what to do."""
     expected = [case["error"]] if case["error"] else []
-    assert gather(specs, case.get("changes"), case.get("broken"))[1] == expected
+    assert gather(specs, case.get("changes"), case.get("broken"), storage=case.get("storage"))[1] == expected
 
 
 def test_values_have_their_types(specs: Specs) -> None:
