@@ -79,6 +79,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     rook.storage_is_known,
     versions.no_skip,
     versions.needs_upgrade,
+    versions.follows_masters,
 )
 
 
