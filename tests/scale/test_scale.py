@@ -16,6 +16,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     MASTERS,
     NODES,
     OUTSIDE,
+    VERSION,
     WORKERS,
     Lab,
     docker,
@@ -34,6 +35,7 @@ from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
     site_run,
     voters,
 )
+from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD
 
 # Of the issue: a worker is added within.
 WORKER_SECONDS = 20.0
@@ -48,6 +50,13 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     make_machines(inventory=larger)
     yield larger
     docker("rm", "--force", "--volumes", "w3")
+
+
+def test_a_new_worker_has_the_version_of_masters(larger: Path) -> None:
+    """Which are not asked; nothing is changed."""
+    code, output = play("site", f"cluster_kubernetes_version={OLD}", limit="w3", inventory=larger)
+    assert code == 2
+    assert f"(w3): Kubernetes {VERSION[1:]} runs on the masters, {OLD} is asked for; set it to {VERSION[1:]}" in output
 
 
 @pytest.mark.parametrize("away", ["", WORKERS[-1], MASTERS[-1]], ids=["all there", "a worker off", "a master off"])
