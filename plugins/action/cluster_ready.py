@@ -1,7 +1,7 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The cluster_ready module, and a file of the control node that says which cluster it was."""
+"""The cluster_ready module, and files of the control node that say which cluster it was, and its version."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import VERSION_RECORD
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._files import replace_text
 
 
@@ -20,16 +21,22 @@ class ActionModule(ActionBase):
     _supports_async = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Wait on the host, then write the record where it differs."""
+        """Wait on the host, then write the records where they differ."""
         result: dict[str, Any] = super().run(tmp, task_vars)
         result.update(self._execute_module(task_vars=task_vars))
         record, uid = self._task.args.get("record"), result.get("cluster_uid")
         if record and uid and not result.get("failed"):
             try:
-                result["changed"] = write(Path(record).expanduser(), f"{uid}\n")
+                result["changed"] = keep(Path(record).expanduser(), uid, self._task.args.get("version", ""))
             except OSError as error:
                 raise AnsibleActionFail(f"record: {record} cannot be written: {error.strerror}") from error
         return result
+
+
+def keep(path: Path, uid: str, version: str) -> bool:
+    """The uid comes last: the version counts beside it alone."""
+    changed = version != "" and write(path.with_name(VERSION_RECORD), f"{version}\n")
+    return write(path, f"{uid}\n") or changed
 
 
 def write(path: Path, text: str) -> bool:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     FOLDER,
     INVENTORY,
@@ -28,6 +29,8 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 
 TABLE = FOLDER / "scale.json"
+# Of the issue: a lost master may cost a writer that.
+WRITE_GAP_SECONDS = 10.0
 
 
 def fresh_connections() -> dict[str, str]:
@@ -85,6 +88,20 @@ def voters(lab: Lab, host: str = MASTERS[0]) -> set[str]:
         if entry["health"]
     }
     return {it["name"] for it in members if not it.get("isLearner") and well.intersection(it.get("clientURLs", []))}
+
+
+def is_ready(lab: Lab, *names: str) -> None:
+    """Nodes take pods."""
+    lab.kubectl(f"wait --for=condition=Ready --timeout=60s node {' '.join(names)}")
+    for name in names:
+        assert not lab.get(f"node {name}")["spec"].get("unschedulable")
+
+
+def gap(users: Load, began: float) -> float:
+    """The longest time without an acknowledged write since then; in the end none is lost."""
+    time.sleep(1)
+    assert users.lost() == set()
+    return users.answers("writer").gap(began)
 
 
 class Figures:

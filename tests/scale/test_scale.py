@@ -16,6 +16,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     MASTERS,
     NODES,
     OUTSIDE,
+    VERSION,
     WORKERS,
     Lab,
     docker,
@@ -23,7 +24,10 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     wait_until,
 )
 from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
+    WRITE_GAP_SECONDS,
     Figures,
+    gap,
+    is_ready,
     lab_of,
     lose,
     make_machines,
@@ -31,9 +35,10 @@ from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
     site_run,
     voters,
 )
+from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD
 
-# Of the issue: a lost master may cost a writer that, and a worker is added within.
-WRITE_GAP_SECONDS, WORKER_SECONDS = 10.0, 20.0
+# Of the issue: a worker is added within.
+WORKER_SECONDS = 20.0
 VICTIM = MASTERS[1]
 TIMES_KILLED = 2
 
@@ -47,18 +52,11 @@ def larger(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     docker("rm", "--force", "--volumes", "w3")
 
 
-def is_ready(lab: Lab, *names: str) -> None:
-    """Nodes take pods."""
-    lab.kubectl(f"wait --for=condition=Ready --timeout=60s node {' '.join(names)}")
-    for name in names:
-        assert not lab.get(f"node {name}")["spec"].get("unschedulable")
-
-
-def gap(users: Load, began: float) -> float:
-    """The longest time without an acknowledged write since then; in the end none is lost."""
-    time.sleep(1)
-    assert users.lost() == set()
-    return users.answers("writer").gap(began)
+def test_a_new_worker_has_the_version_of_masters(larger: Path) -> None:
+    """Which are not asked; nothing is changed."""
+    code, output = play("site", f"cluster_kubernetes_version={OLD}", limit="w3", inventory=larger)
+    assert code == 2
+    assert f"(w3): Kubernetes {VERSION[1:]} runs on the masters, {OLD} is asked for; set it to {VERSION[1:]}" in output
 
 
 @pytest.mark.parametrize("away", ["", WORKERS[-1], MASTERS[-1]], ids=["all there", "a worker off", "a master off"])

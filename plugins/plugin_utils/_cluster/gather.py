@@ -12,7 +12,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from .model import GROUPS, Error, Host, Inventory, Settings
+from .model import GROUPS, UID_RECORD, VERSION_RECORD, Error, Host, Inventory, Settings
 from .rook import OF_ROOK
 from .specs import Specs, TypeChecker, unknown_names
 from .storage import OF_STORAGE
@@ -52,7 +52,8 @@ class Gatherer:
         shared += [(variable, hosts) for variable in OF_ROOK]
         self.errors += (error for variable, having in shared if (error := _differs(variable, having)))
         typed = self._typed(settings, base)
-        return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups)
+        running = recorded_version(Path(typed.state_dir)) if typed.state_dir else ""
+        return Inventory(typed, self._groups, hosts, supported_versions, self._other_groups, running)
 
     def _host(self, name: str) -> Host:
         variables = self._hostvars[name]  # Costly: merges all of the host's variables.
@@ -108,6 +109,12 @@ def _differs(variable: str, hosts: Mapping[str, Host]) -> Error | None:
         return None
     listed = "; ".join(f"{value} on {', '.join(names[:3])}{' …' * bool(names[3:])}" for value, names in values.items())
     return Error(f"it is not the same on all hosts ({listed})", "set it once, in group_vars/all.yml", variable)
+
+
+def recorded_version(folder: Path) -> str:
+    """The version of Kubernetes that the last site run of a master ended with; none of a cluster that is gone."""
+    files = folder / UID_RECORD, folder / VERSION_RECORD
+    return files[1].read_text(encoding="utf-8").strip() if all(file.is_file() for file in files) else ""
 
 
 def plain(value: Any) -> Any:

@@ -15,6 +15,8 @@ GROUPS = ("etcd", "masters", "workers", "outside", "storage")
 API_PORT = 6443
 DNS_INDEX = 10  # The cluster's DNS has the tenth service address, as everywhere.
 NAMED = 8  # Hosts named in one error.
+# Files of the state folder: which cluster there is, and what it runs (plugins/action/cluster_ready.py).
+UID_RECORD, VERSION_RECORD = "cluster-uid", "kubernetes-version"
 
 
 class Error(NamedTuple):
@@ -87,6 +89,7 @@ class Inventory:
     hosts: Mapping[str, Host]
     supported_versions: list[str] = field(default_factory=list)
     other_groups: Mapping[str, list[str]] = field(default_factory=dict)
+    running_version: str = ""
 
     @property
     def nodes(self) -> list[str]:

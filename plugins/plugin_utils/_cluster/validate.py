@@ -82,6 +82,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     rook.nodes_can_mount,
     versions.no_skip,
     versions.needs_upgrade,
+    versions.follows_masters,
 )
 
 

@@ -57,13 +57,24 @@ def needs_upgrade(host: Host, cluster: Inventory) -> Iterator[Error]:
         yield Error(f"Kubernetes {other} runs, {wanted} is asked for", fix, VARIABLE)
 
 
+def follows_masters(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """No kubelet may be newer than an API server, so a new one is as new as what runs on masters that are not asked."""
+    wanted, running = cluster.settings.kubernetes_version, cluster.running_version
+    new = cluster.is_node(host.name) and not host.facts["versions"].get("kubelet")
+    asked = all(cluster.hosts[name].facts for name in cluster.groups["masters"])
+    if new and not asked and running not in ("", wanted):
+        fix = f"set it to {running} until upgrade.yml has run"
+        yield Error(f"Kubernetes {running} runs on the masters, {wanted} is asked for", fix, VARIABLE)
+
+
 def needs_masters(cluster: Inventory) -> Iterator[Error]:
-    """No kubelet may be newer than an API server, so an upgrade of nodes has to see all of them."""
+    """No kubelet may be newer than an API server, and a snapshot is taken: an upgrade has to see all of both."""
     if cluster.settings.upgrade:
-        for name in cluster.groups["masters"]:
+        for name in dict.fromkeys([*cluster.groups["masters"], *cluster.groups["etcd"]]):
             if not cluster.hosts[name].facts:
-                fix = "let --limit name the masters, too: they are upgraded before any node"
-                yield Error("it is a master that this upgrade leaves out", fix, host=name)
+                kind = "master" if cluster.within(name, "masters") else "host with etcd"
+                fix = "let --limit name masters and etcd, too: they are upgraded before any node"
+                yield Error(f"it is a {kind} that this upgrade leaves out", fix, host=name)
 
 
 def _next(running: tuple[int, int], supported_versions: list[str]) -> str:

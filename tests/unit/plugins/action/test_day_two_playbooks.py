@@ -66,6 +66,14 @@ def test_reset_refuses(tmp_path: Path, variables: list[str], errors: list[str]) 
         assert error in output
 
 
+def test_reset_leaves_no_named_host_out(tmp_path: Path) -> None:
+    """As if it were clean now; a --limit that leaves out others does no harm."""
+    code, output = play(tmp_path / "1", "reset", "reset_hosts=w1,m2,m1", "reset_confirm=production", limit="w1,o1")
+    assert code == 2
+    assert "--limit: it leaves out m1, m2, which reset_hosts names; leave it away" in output
+    assert play(tmp_path / "2", "reset", "reset_hosts=w1", "reset_confirm=production", limit="w1")[0] == 4
+
+
 def test_reset_contacts_named_hosts_alone(tmp_path: Path) -> None:
     """Here they cannot be reached."""
     code, output = play(tmp_path, "reset", "reset_hosts=w1,m2", "reset_confirm=production")
@@ -198,13 +206,14 @@ def test_restore_stops_nothing_while_hosts_do_not_answer(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize(
-    "name", ["replace_etcd_member", "recover_quorum", "restore", "drill_rebuild", "drill_redeploy"]
+    "name", ["remove_node", "replace_etcd_member", "recover_quorum", "restore", "drill_rebuild", "drill_redeploy"]
 )
-def test_all_members_are_needed(tmp_path: Path, name: str) -> None:
-    """So that none is left out by mistake."""
+def test_no_host_is_left_out(tmp_path: Path, name: str) -> None:
+    """By mistake: with --limit who takes a member out would be missing, and only the wiping be left."""
     code, output = play(tmp_path, name, "node=m1", "recover_from=m1", "recover_confirm=production", limit="m1")
     assert code == 2
     assert "--limit: " in output
+    assert "UNREACHABLE" not in output
 
 
 def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:

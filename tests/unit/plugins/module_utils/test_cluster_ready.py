@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from ansible.module_utils.testing import patch_module_args
-from ansible_collections.selfhosted.kubernetes.plugins.action.cluster_ready import write
+from ansible_collections.selfhosted.kubernetes.plugins.action.cluster_ready import keep
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._cluster_ready import complaints
 from ansible_collections.selfhosted.kubernetes.plugins.modules import cluster_ready
 
@@ -216,12 +216,13 @@ def test_what_a_run_changed_is_noted_on_nodes(kubectl: Kubectl, capsys: pytest.C
     assert abs(time.time() - calendar.timegm(time.strptime(stamp, "%Y-%m-%dT%H:%M:%SZ"))) < 60
 
 
-def test_the_record_is_written_where_it_differs(tmp_path: Path) -> None:
+def test_the_records_are_written_where_they_differ(tmp_path: Path) -> None:
     """In a folder that need not be there."""
     record = tmp_path / "state" / "cluster-uid"
-    assert [write(record, text) for text in ("a\n", "a\n", "b\n")] == [True, False, True]
-    assert record.read_text(encoding="utf-8") == "b\n"
-    assert list(record.parent.iterdir()) == [record]
+    given = [("a", ""), ("a", ""), ("b", ""), ("b", "1.36.3"), ("b", "1.36.3"), ("b", "1.37.2"), ("c", "1.37.2")]
+    assert [keep(record, *values) for values in given] == [True, False, True, True, False, True, True]
+    files = {path.name: path.read_text(encoding="utf-8") for path in record.parent.iterdir()}
+    assert files == {"cluster-uid": "c\n", "kubernetes-version": "1.37.2\n"}
 
 
 def test_at_the_end_pods_are_asked_for_the_reason(kubectl: Kubectl, capsys: pytest.CaptureFixture[str]) -> None:

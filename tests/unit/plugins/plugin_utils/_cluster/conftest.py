@@ -66,8 +66,13 @@ def make(
     addresses: dict[str, str] | None = None,
     other_groups: dict[str, list[str]] | None = None,
     versions: list[str] | None = None,
+    limit: list[str] | None = None,
+    running: str = "",
 ) -> Inventory:
-    """Three masters, two workers and an outside host, with changes: ``variables`` and facts (``changed``) by host."""
+    """Three masters, two workers and an outside host, with changes: ``variables`` and facts (``changed``) by host.
+
+    Where there is a ``limit`` the others have not been asked.
+    """
     filled = {**{group: [] for group in OURS}, **(GROUPS if groups is None else groups)}
     filled["etcd"] = filled["etcd"] or filled["masters"]
     names = list(dict.fromkeys(name for group in filled.values() for name in group))
@@ -76,12 +81,12 @@ def make(
             name,
             (addresses or {}).get(name, f"192.0.{2 + index // 250}.{1 + index % 250}"),
             (variables or {}).get(name, {}),
-            {**facts(name), **(changed or {}).get(name, {})},
+            {**facts(name), **(changed or {}).get(name, {})} if limit is None or name in limit else {},
         )
         for index, name in enumerate(names)
     }
     known = VERSIONS if versions is None else versions
-    return Inventory(replace(SETTINGS, **(settings or {})), filled, hosts, known, other_groups or {})
+    return Inventory(replace(SETTINGS, **(settings or {})), filled, hosts, known, other_groups or {}, running)
 
 
 @pytest.fixture(name="make", scope="session")

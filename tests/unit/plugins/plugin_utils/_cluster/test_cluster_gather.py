@@ -84,6 +84,15 @@ def test_settings_default_and_resolve(specs: Specs) -> None:
     assert [line.split(":")[0] for line in errors] == ["cluster_dns_address"]
 
 
+def test_the_version_that_runs_is_on_record(specs: Specs, tmp_path: Path) -> None:
+    """Of a cluster that there is: without its uid it is one that was reset."""
+    (tmp_path / "kubernetes-version").write_text("1.36.3\n", encoding="utf-8")
+    settings = {"cluster_state_dir": str(tmp_path)}
+    assert gather(specs, settings=settings)[0].running_version == ""
+    (tmp_path / "cluster-uid").touch()
+    assert gather(specs, settings=settings)[0].running_version == "1.36.3"
+
+
 def test_etcd_defaults_to_masters(specs: Specs) -> None:
     """A missing group is the same as an empty one."""
     assert gather(specs)[0].groups["etcd"] == ["m1"]
