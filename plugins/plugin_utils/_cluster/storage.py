@@ -22,7 +22,7 @@ OSD_MIB, REST_MIB = 896, 1024
 # What all storage hosts have to say alike.
 OF_STORAGE = (
     *("ceph_monitors", "ceph_replicas", "ceph_min_replicas"),
-    *("ceph_failure_domain", "ceph_cluster_network", "ceph_config"),
+    *("ceph_failure_domain", "ceph_cluster_network", "ceph_snapshots", "ceph_config"),
 )
 DEVICE = re.compile(r"/dev/[A-Za-z0-9._:+@/-]+")
 NAMED = "use 1 to 63 of a-z, 0-9 and '-'"
@@ -47,6 +47,7 @@ def derived(cluster: Inventory) -> dict[str, Any]:
     return {
         "monitors": [{"name": host.name, "address": host.address} for host in hosts],
         "path": cluster.hosts[cluster.nodes[0]].value("volumes_path", "/var/lib/cephfs"),
+        "snapshots": setting(cluster, "ceph_snapshots", "1h"),
     }
 
 
@@ -86,6 +87,14 @@ def copies_fit(cluster: Inventory) -> Iterator[Error]:
     for host in with_disks:
         if domain == "rack" and not LABEL.fullmatch(host.value("ceph_rack", "")):
             yield Error("copies are spread over racks, and it is in none", NAMED, "ceph_rack", host.name)
+
+
+def snapshots_come(cluster: Inventory) -> Iterator[Error]:
+    """Nodes know when one is late."""
+    text = setting(cluster, "ceph_snapshots", "")
+    if text and not re.fullmatch(r"[1-9]\d*[hdw]", text):
+        fix = "write it as 1h, 2d or 1w, or leave it empty for none"
+        yield Error(f"{text!r} is no interval", fix, "ceph_snapshots")
 
 
 def cluster_network(cluster: Inventory) -> Iterator[Error]:

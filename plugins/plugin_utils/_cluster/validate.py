@@ -28,6 +28,7 @@ INVENTORY_CHECKS: tuple[Callable[[Inventory], Iterable[Error]], ...] = (
     outside.services,
     storage.monitors_are_odd,
     storage.copies_fit,
+    storage.snapshots_come,
     storage.cluster_network,
     rook.pairs,
     rook.mode_fits,
