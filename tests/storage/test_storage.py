@@ -14,6 +14,8 @@ from ansible_collections.selfhosted.kubernetes.scripts import dashboards
 from ansible_collections.selfhosted.kubernetes.tests.lab.monitoring import query
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     FOLDER,
+    MASTERS,
+    NODES,
     OPERATOR,
     STORAGE,
     WORKERS,
@@ -33,6 +35,7 @@ from ansible_collections.selfhosted.kubernetes.tests.storage.support import (
 )
 
 MOUNT = "/var/lib/cephfs"
+METRICS = "/var/lib/node-exporter/cephfs.prom"
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +111,51 @@ def test_a_volume_is_limited_alone(lab: Lab, namespace: str, shared: str) -> Non
     volume_tester(lab, "writes", namespace, "write /volume/data 8")
 
 
+def test_a_volume_that_fills_up_is_an_alert(lab: Lab, namespace: str, shared: str) -> None:
+    """Masters say of each volume what the kubelet does not. For five minutes it is pending."""
+    claimed = f'namespace="{namespace}", persistentvolumeclaim="{shared}"'
+    volume_tester(lab, "fills", namespace, "write /volume/data 60")
+    wait_until(lambda: bool(query(lab, f'ALERTS{{alertname="VolumeNearlyFull", {claimed}}}')), 180, "it nearly is")
+    (capacity,) = {it["value"][1] for it in query(lab, f"selfhosted_volume_capacity_bytes{{{claimed}}}")}
+    assert capacity == str(64 << 20)
+    volume_tester(lab, "fills", namespace, "write /volume/data 1")
+    wait_until(lambda: not query(lab, f"selfhosted_volume_used_bytes{{{claimed}}} > 16 * 2^20"), 180, "there is room")
+
+
+@pytest.fixture
+def silent(lab: Lab, request: pytest.FixtureRequest) -> Iterator[str]:
+    """An alert, after nodes said last that something was long ago."""
+    nodes, metric, alert = request.param
+    for name in nodes:
+        lab.run(name, f"systemctl stop cephfs-watch; sed -i 's/^{metric} .*/{metric} 0/' {METRICS}")
+    yield alert
+    for name in nodes:
+        lab.run(name, "systemctl start cephfs-watch")
+
+
+@pytest.mark.parametrize(
+    "silent",
+    [
+        (WORKERS[:1], "selfhosted_cephfs_last_answer_timestamp_seconds", "StorageNotMounted"),
+        (MASTERS, "selfhosted_cephfs_last_snapshot_timestamp_seconds", "SnapshotsStopped"),
+    ],
+    ids=lambda it: it[2],
+    indirect=True,
+)
+def test_what_no_longer_comes_is_an_alert(lab: Lab, silent: str) -> None:
+    """A mount that does not answer on one node, snapshots that no master finds; when they come again it is over."""
+    firing = f'ALERTS{{alertname="{silent}", alertstate="firing"}}'
+    wait_until(lambda: len(query(lab, firing)) == 1, 120, f"{silent} fires")
+
+
+def test_all_nodes_answer_again(lab: Lab) -> None:
+    """Snapshots have a time, too, before the first one as well."""
+    alerts = 'ALERTS{alertname=~"StorageNotMounted|SnapshotsStopped"}'
+    wait_until(lambda: not query(lab, alerts), 180, "no alert")
+    assert len(query(lab, "time() - selfhosted_cephfs_last_answer_timestamp_seconds < 180")) == len(NODES)
+    assert len(query(lab, "selfhosted_cephfs_snapshot_interval_seconds == 3600")) == len(MASTERS)
+
+
 def test_a_pod_may_not_use_the_nodes_disk(lab: Lab, namespace: str) -> None:
     """It is told what to use in place of a hostPath; a namespace with the label is an exception."""
     wish = pod("host-path", namespace, WORKERS[0], {"hostPath": {"path": "/etc"}})
@@ -140,6 +188,9 @@ def test_nothing_gets_onto_the_nodes_disk_meanwhile(lab: Lab, namespace: str, sh
     done = lab[unmounted].run(f"touch {MOUNT}/x")
     assert done.rc != 0
     assert "Read-only file system" in done.stderr
+    program = "/usr/local/lib/selfhosted-kubernetes/ceph/metrics.py"
+    told = lab[unmounted].run(f"/usr/bin/python3 {program} {MOUNT} {METRICS}")
+    assert (told.rc, told.stderr.strip()) == (1, f"{MOUNT} is not mounted: journalctl -u cephfs.service")
     lab.apply(pod("waits", namespace, unmounted, of_claim(shared)))
     events = f"get events --namespace={namespace} --field-selector involvedObject.name=waits --output=name"
     failed = f"{events} --field-selector involvedObject.name=waits,reason=FailedMount"

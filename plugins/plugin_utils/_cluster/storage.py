@@ -56,6 +56,7 @@ def derived(cluster: Inventory) -> dict[str, Any]:
     return {
         "monitors": [{"name": host.name, "address": host.address} for host in hosts],
         "path": cluster.hosts[cluster.nodes[0]].value("volumes_path", "/var/lib/cephfs"),
+        "snapshots": setting(cluster, "ceph_snapshots", "1h"),
     }
 
 
