@@ -92,10 +92,9 @@ class Answers:
         """Numbers that were well."""
         return {number for _moment, well, number in self.lines if well}
 
-    @property
-    def failures(self) -> int:
+    def failures(self, since: float = 0.0) -> int:
         """How many were not."""
-        return sum(not well for _moment, well, _number in self.lines)
+        return sum(not well for moment, well, _number in self.lines if moment > since)
 
 
 class Load:
@@ -119,11 +118,16 @@ class Load:
         lab.run(self.place, f"install -d -m 0700 {FOLDER}")
         self._run("writer", f"{namespace} {self.credentials or self._token()}")
         self._run("client", address)
-        for name in USERS:
-            wait_until(partial(self._answered, name), 30, f"{name} gets an answer")
+        self.wait()
 
-    def _answered(self, name: str) -> bool:
-        return self.answers(name).acknowledged != set()
+    def wait(self) -> None:
+        """Until both get good answers from now on: a gap that there is has its end then, and can be measured."""
+        now = time.time()
+        for name in USERS:
+            wait_until(partial(self._answered, name, now), 30, f"{name} gets an answer")
+
+    def _answered(self, name: str, since: float) -> bool:
+        return any(well and moment > since for moment, well, _number in self.answers(name).lines)
 
     def _token(self) -> str:
         """A folder with credentials as pods have them; a pod's own one would be gone when the worker is drained."""
@@ -178,5 +182,5 @@ def summary(users: Load) -> dict[str, Any]:
         "writes": len(writes.acknowledged),
         "lost": len(users.lost()),
         "service_gap": round(asks.gap(), 1),
-        "service_failures": asks.failures,
+        "service_failures": asks.failures(),
     }

@@ -12,9 +12,11 @@ import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, PKI, Lab
 from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     LISTEN,
+    TOKEN_SETTLE,
     bundle,
     everything_is_well,
     killed,
+    nothing_is_left_to_do,
     numbers,
     rotate,
     served,
@@ -40,7 +42,7 @@ def phase(file: str, old: bytes) -> str:
 @pytest.mark.parametrize(
     ("variable", "file"), [("rotate_ca=etcd", "ca/etcd.crt"), ("rotate_keys=encryption", "keys/encryption-key")]
 )
-def test_killed_in_each_phase(lab: Lab, watch: Watch, tmp_path: Path, variable: str, file: str) -> None:
+def test_killed_in_each_phase(lab: Lab, watch: Watch, variable: str, file: str) -> None:
     """While masters get to trust both, while they get to use the new one, after that, while they forget the old one."""
     old = PKI.joinpath(file).read_bytes().strip()
     with watch.watched(f"{variable}, killed four times"):
@@ -50,10 +52,10 @@ def test_killed_in_each_phase(lab: Lab, watch: Watch, tmp_path: Path, variable: 
             assert phase(file, old) == where
         rotate(variable)
     assert phase(file, old) == "drop"
-    everything_is_well(lab, tmp_path)
+    everything_is_well(lab)
 
 
-def test_all_certificates_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None:
+def test_all_certificates_killed(lab: Lab, watch: Watch) -> None:
     """What a host has got before is not issued once more; the rest follows."""
     before, cas = numbers(), {ca: bundle(ca) for ca in LISTEN}
     with watch.watched("all certificates, killed once"):
@@ -66,13 +68,13 @@ def test_all_certificates_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None
     assert {ca: bundle(ca) for ca in LISTEN} == cas
     for certificate in served("etcd").values():
         certificate.verify_directly_issued_by(cas["etcd"][0])
-    everything_is_well(lab, tmp_path)
+    everything_is_well(lab)
 
 
 def test_service_account_key_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None:
     """While kubelets are restarted: the next run finds the pods that still have old tokens."""
-    settle = "rotate_settle_seconds=70"  # client-go reads its token again each minute.
     with watch.watched("service account key, killed once"):
-        killed("rotate_keys=service-account", settle, when="TASK [Restart their kubelets")
-        rotate("rotate_keys=service-account", settle)
-    everything_is_well(lab, tmp_path)
+        killed("rotate_keys=service-account", TOKEN_SETTLE, when="TASK [Restart their kubelets")
+        rotate("rotate_keys=service-account", TOKEN_SETTLE)
+    everything_is_well(lab)
+    nothing_is_left_to_do(tmp_path)

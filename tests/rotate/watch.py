@@ -59,7 +59,8 @@ class Watch:
         began = time.time()
         yield
         took = time.time() - began
-        time.sleep(2)  # So that a gap at the end ends, too.
+        time.sleep(2)  # The program in the pod asks once a second.
+        self.users.wait()
         # It asks once a second: a gap of that length is none.
         client_go = self.client_go(began).gap() - POLL_SECONDS
         gaps = [self.users.answers("writer").gap(began), self.users.answers("client").gap(began), client_go]

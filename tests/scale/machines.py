@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
-import time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -26,11 +25,14 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     inventory,
     playbook,
     site,
+    wait_until,
 )
 
 TABLE = FOLDER / "scale.json"
 # Of the issue: a lost master may cost a writer that.
 WRITE_GAP_SECONDS = 10.0
+# Root's etcdctl asks all members otherwise.
+LOCAL_ETCDCTL = "etcdctl --endpoints=https://127.0.0.1:2379"
 
 
 def fresh_connections() -> dict[str, str]:
@@ -67,10 +69,12 @@ def lab_of(folder: Path, **groups: list[str]) -> Path:
 
 def lose(lab: Lab, *names: str) -> None:
     """Machines that are gone with their disks, one after the other: what is acknowledged in between, the rest has."""
+    # A linearizable read: the member has all that was acknowledged before.
+    health = f"{LOCAL_ETCDCTL} endpoint health"
     for name in names:
+        wait_until(lambda: lab[MASTERS[0]].run(health).rc == 0, 30, f"{MASTERS[0]} has what {name} has acknowledged")
         docker("rm", "--force", "--volumes", name)
         subprocess.run(["ssh", "-F", str(lab.config), "-O", "exit", name], capture_output=True, check=False)
-        time.sleep(3)
 
 
 def make_machines(**options: Any) -> None:
@@ -80,26 +84,27 @@ def make_machines(**options: Any) -> None:
 
 
 def voters(lab: Lab, host: str = MASTERS[0]) -> set[str]:
-    """Names of members that vote and answer."""
-    members = json.loads(lab.run(host, "etcdctl member list --write-out=json"))["members"]
-    well = {
-        entry["endpoint"]
-        for entry in json.loads(lab[host].run("etcdctl endpoint health --cluster --write-out=json").stdout)
-        if entry["health"]
-    }
+    """Names of members that vote and answer; none while etcd does not."""
+    listed, asked = (
+        lab[host].run(f"etcdctl {command} --write-out=json") for command in ("member list", "endpoint health --cluster")
+    )
+    if listed.rc or not asked.stdout:
+        return set()
+    members = json.loads(listed.stdout)["members"]
+    well = {entry["endpoint"] for entry in json.loads(asked.stdout) if entry["health"]}
     return {it["name"] for it in members if not it.get("isLearner") and well.intersection(it.get("clientURLs", []))}
 
 
 def is_ready(lab: Lab, *names: str) -> None:
-    """Nodes take pods."""
-    lab.kubectl(f"wait --for=condition=Ready --timeout=60s node {' '.join(names)}")
+    """Nodes take pods; a new one registers itself some seconds after its run."""
+    lab.kubectl(f"wait --for=create --for=condition=Ready --timeout=60s node {' '.join(names)}")
     for name in names:
         assert not lab.get(f"node {name}")["spec"].get("unschedulable")
 
 
 def gap(users: Load, began: float) -> float:
     """The longest time without an acknowledged write since then; in the end none is lost."""
-    time.sleep(1)
+    users.wait()
     assert users.lost() == set()
     return users.answers("writer").gap(began)
 

@@ -12,6 +12,7 @@ import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, MASTERS, NODES, Lab, docker
 from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
+    LOCAL_ETCDCTL,
     Figures,
     lose,
     make_machines,
@@ -46,7 +47,7 @@ def begin_again(lab: Lab, tmp_path: Path) -> float:
 def snapshot(lab: Lab, users: Load, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, set[int]]:
     """A snapshot on the control node, and the writes that were acknowledged before it."""
     acknowledged = users.answers("writer").acknowledged
-    lab.run(LEFT, "etcdctl --endpoints=https://127.0.0.1:2379 snapshot save /var/tmp/etcd.db")
+    lab.run(LEFT, f"{LOCAL_ETCDCTL} snapshot save /var/tmp/etcd.db")
     path = tmp_path_factory.mktemp("snapshot") / "etcd.db"
     docker("cp", f"{LEFT}:/var/tmp/etcd.db", str(path))
     return path, acknowledged
@@ -68,7 +69,7 @@ def test_from_the_member_that_is_left(lab: Lab, users: Load, tmp_path: Path, fig
     assert code == 0, output[-5000:]
     assert voters(lab) == {LEFT}
     again = begin_again(lab, tmp_path)
-    time.sleep(1)
+    users.wait()
     figures.add(
         "quorum recovered from the member",
         seconds=seconds,
