@@ -120,7 +120,9 @@ class Writer:
         """When each of the last lines was said, and its number; the machine may be slow to answer."""
         for _ in range(10):
             try:
-                text = self.lab.run(self.node, f"tail --lines={count} {self.log}")
+                # Not the error with which it ends, which is the other stream's.
+                lines = f"grep --no-filename --fixed-strings ' stdout F ' {self.log}"
+                text = self.lab.run(self.node, f"{lines} | tail --lines={count}")
             except RuntimeError:  # ssh's own exit code
                 time.sleep(1)
                 continue

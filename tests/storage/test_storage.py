@@ -203,6 +203,41 @@ def test_a_pod_that_waited_starts(lab: Lab, namespace: str) -> None:
     lab.kubectl(f"wait --namespace={namespace} --for=condition=Ready --timeout=180s pod/waits")
 
 
+@pytest.mark.parametrize(("storage_class", "stays"), [("shared", False), ("shared-retain", True)])
+def test_a_claims_end_is_as_its_class_says(lab: Lab, namespace: str, storage_class: str, stays: bool) -> None:
+    """Folder and record are gone from the file system; or they stay, and a claim of that name finds them again."""
+    name = f"ends-{storage_class}"
+    wish = claim(name, namespace, storage_class, "64Mi")
+    lab.apply(wish)
+    start(lab, name, namespace, WORKERS[0], name)
+    wrote = volume_tester(lab, name, namespace, "write /volume/data 4")["sha256"]
+    volume = lab.get(f"pvc --namespace={namespace} {name}")["spec"]["volumeName"]
+
+    def there() -> list[str]:
+        """Also what is being removed has the volume's name in it."""
+        names = lab.run(WORKERS[1], f"ls --almost-all {MOUNT} {MOUNT}/.claims").split()
+        return sorted(it for it in names if volume in it)
+
+    assert there() == [volume, f"{volume}.json"]
+    lab.kubectl(f"delete --namespace={namespace} pod/{name} pvc/{name}")
+    if not stays:
+        wait_until(lambda: not there(), 60, "nothing of it is left")
+        wait_until(lambda: not lab.kubectl(f"get pv {volume} --ignore-not-found"), 60, "nor of its object")
+        return
+    lab.kubectl(f"wait --for=jsonpath=.status.phase=Released --timeout=60s pv/{volume}")
+    lab.kubectl(f"delete pv {volume}")
+    code, output = playbook("storage_adopt")
+    assert code == 0, output[-6000:]
+    lab.apply(wish)
+    start(lab, name, namespace, WORKERS[1], name)
+    assert volume_tester(lab, name, namespace, "read /volume/data")["sha256"] == wrote
+    assert lab.get(f"pvc --namespace={namespace} {name}")["spec"]["volumeName"] == volume
+    lab.kubectl(f"delete --namespace={namespace} pod/{name} pvc/{name}")
+    lab.kubectl(f"delete pv {volume}")
+    assert there() == [volume, f"{volume}.json"]
+    lab.run(WORKERS[1], f"rm -r {MOUNT}/{volume} {MOUNT}/.claims/{volume}.json")
+
+
 @pytest.mark.parametrize("storage_class", ["shared", "local"])
 def test_classes_can_be_trusted(lab: Lab, storage_class: str) -> None:
     """By the suite that users have for their own."""

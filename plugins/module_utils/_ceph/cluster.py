@@ -76,7 +76,8 @@ def state(cluster: Cluster) -> dict[str, Any]:
         "users": {it["entity"]: {"key": it["key"], "caps": it["caps"]} for it in auth},
         "options": {(it["section"], it["name"]): it["value"] for it in cluster.ask("config dump")},
         "modules": cluster.ask("mgr module ls")["enabled_modules"],
-        "rules": [it["rule_name"] for it in cluster.ask("osd crush rule dump")],
+        "rules": {it["rule_name"]: it["rule_id"] for it in cluster.ask("osd crush rule dump")},
+        "tree": cluster.ask("osd tree")["nodes"],
         "osd": cluster.ask("osd dump"),
         "fs": cluster.ask("fs dump")["filesystems"],
         "schedules": schedules(cluster),
@@ -103,10 +104,16 @@ def differences(wanted: Mapping[str, Any], keyring: str, found: Mapping[str, Any
     if rule not in found["rules"]:
         place = {"name": rule, "root": "default", "type": wanted["failure_domain"]}
         yield f"rule {rule}", {"prefix": "osd crush rule create-replicated", **place}
+    yield from _racks(wanted["racks"], found["tree"])
+    places = [it for it in found["tree"] if it["type"] == wanted["failure_domain"] and it["children"]]
     pools = {it["pool_name"]: it for it in found["osd"]["pools"]}
     for name, options in wanted["pools"].items():
         if name in pools:
             yield from _pool(name, options, pools[name])
+            # Not before each copy has a place by that rule: what has none cannot be read.
+            if pools[name]["crush_rule"] != found["rules"].get(rule) and len(places) >= options["size"]:
+                command = {"prefix": "osd pool set", "pool": name, "var": "crush_rule", "val": rule}
+                yield f"rule of pool {name}", command
         else:
             new = {"pool": name, "pool_type": "replicated", "rule": rule, "autoscale_mode": "on"}
             yield f"pool {name}", {"prefix": "osd pool create", **new, "size": options["size"]}
@@ -147,6 +154,16 @@ def _settings(wanted: Mapping[str, Any], found: Mapping[str, Any]) -> Iterator[t
     for ratio, value in wanted["ratios"].items():
         if abs(found["osd"][f"{ratio}_ratio"] - value) > 1e-6:
             yield f"{ratio} ratio", {"prefix": f"osd set-{ratio}-ratio", "ratio": value}
+
+
+def _racks(wanted: Mapping[str, str], tree: list[dict[str, Any]]) -> Iterator[tuple[str, Command]]:
+    """Where hosts are; an OSD that starts says so, too, but of a host that is known already nobody listens."""
+    there = {child: it["name"] for it in tree if it["type"] == "rack" for child in it["children"]}
+    for it in tree:
+        rack = wanted.get(it["name"], "") if it["type"] == "host" else ""
+        if rack and there.get(it["id"]) != rack:
+            args = ["root=default", f"rack={rack}"]
+            yield f"rack of {it['name']}", {"prefix": "osd crush move", "name": it["name"], "args": args}
 
 
 def _pool(name: str, options: Mapping[str, Any], pool: Mapping[str, Any]) -> Iterator[tuple[str, Command]]:

@@ -53,8 +53,10 @@ def derived(cluster: Inventory) -> dict[str, Any]:
     if not cluster.groups["storage"]:
         return {}
     hosts = (cluster.hosts[name] for name in monitors(cluster) if name in cluster.hosts)
+    racks = {name: cluster.hosts[name].value("ceph_rack", "") for name in cluster.groups["storage"]}
     return {
         "monitors": [{"name": host.name, "address": host.address} for host in hosts],
+        "racks": {name: rack for name, rack in racks.items() if rack},
         "path": cluster.hosts[cluster.nodes[0]].value("volumes_path", "/var/lib/cephfs"),
         "snapshots": setting(cluster, "ceph_snapshots", "1h"),
     }

@@ -11,16 +11,17 @@ from pathlib import Path
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-TUNING = yaml.safe_load((ROOT / "roles/ceph/vars/main.yml").read_text(encoding="utf-8"))["__ceph_tuning"]
+VARS = yaml.safe_load((ROOT / "roles/ceph/vars/main.yml").read_text(encoding="utf-8"))
+TUNING, LIVE = VARS["__ceph_tuning"], VARS["__ceph_live"]
 PAGE = (ROOT / "docs/storage.md").read_text(encoding="utf-8")
-ROW = re.compile(r"^\| (global|mon|osd|mds) \| `(\w+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
+ROW = re.compile(r"^\| (\w+) \| `([\w/]+)` \| (.+?) \| (.+?) \| (.+?) \|$", re.MULTILINE)
 
 
 def test_the_page_has_every_option_with_its_reason() -> None:
     """In the same order; values that are computed are named by the variable that they come from."""
     wanted = [
         (section, name, str(it["value"]), it["why"], it["source"])
-        for section, options in TUNING.items()
+        for section, options in (TUNING | LIVE).items()
         for name, it in options.items()
     ]
     found = ROW.findall(PAGE)
@@ -28,6 +29,13 @@ def test_the_page_has_every_option_with_its_reason() -> None:
     for (_, name, said, why, source), (_, _, value, reason, described) in zip(found, wanted, strict=True):
         assert (re.sub(r"`(\w+)`", r"{{ \1 }}", why), source) == (reason, described), name
         assert said in value.lower() or said.strip("`") in value, name
+
+
+def test_mclock_is_not_worked_against() -> None:
+    """What Ceph 17 and newer decide themselves (mClock config reference) is left to them, or as they want it."""
+    own = {"osd_max_backfills": 1, "osd_recovery_max_active": 0, "osd_recovery_max_active_hdd": 3}
+    own["osd_recovery_max_active_ssd"] = 10
+    assert [name for name, it in TUNING["osd"].items() if it["value"] != own.get(name, it["value"])] == []
 
 
 def test_a_silent_metadata_server_is_given_up() -> None:

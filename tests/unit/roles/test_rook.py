@@ -44,6 +44,7 @@ ROOKS_OWN = {
     **dict.fromkeys(("ms_cluster_mode", "ms_service_mode", "ms_client_mode"), "network.connections.encryption"),
     **dict.fromkeys(("osd_pool_default_size", "osd_pool_default_min_size"), "pools' replicated.size, Ceph's defaults"),
     "osd_crush_chooseleaf_type": "pools' failureDomain",
+    **dict.fromkeys(("osd_recovery_sleep_ssd", "osd_scrub_sleep"), "osd_mclock_profile; its Ceph sets them to 0"),
     "osd_memory_target": "resources.osd",
     "mds_cache_memory_limit": "metadataServer.resources",
     "mgr_initial_modules": "mgr.modules; Rook tells each module where to listen",
@@ -399,7 +400,7 @@ def test_what_is_tuned_of_limits_is_the_same(rendered: Callable[[str, str], Path
     cluster, _ = documents(rendered("internal", next(iter(VERSIONS))) / "3-cluster/internal.yaml")
     storage = cluster["spec"]["storage"]
     limits = {name.removesuffix("Ratio").lower(): it for name, it in storage.items() if name.endswith("Ratio")}
-    assert limits == CEPH["__ceph_cluster"]["ratios"]
+    assert limits == {name: it["value"] for name, it in CEPH["__ceph_live"]["limit"].items()}
 
 
 @pytest.mark.parametrize("asked", [False, True])

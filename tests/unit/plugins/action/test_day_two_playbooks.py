@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -303,3 +304,34 @@ def test_rotate_certificates_takes_no_limit(tmp_path: Path) -> None:
     code, output = play(tmp_path, "rotate_certificates", "rotate_ca=etcd", limit="w1")
     assert code == 2
     assert "--limit: every host has to follow, or it is locked out; leave it away" in output
+
+
+EXISTS = 'Error from server (AlreadyExists): error when creating "a.json": persistentvolumes "a" already exists'
+FORBIDDEN = 'Error from server (Forbidden): error when creating "b.json": persistentvolumes is forbidden'
+
+
+@pytest.mark.parametrize(
+    ("ends", "out", "errors", "code", "changed"),
+    [
+        (0, "persistentvolume/a created", [], 0, 1),
+        (1, "persistentvolume/b created", [EXISTS, EXISTS], 0, 1),
+        (1, "", [EXISTS], 0, 0),
+        (1, "", ['error: the path "/var/lib/cephfs/.claims" does not exist'], 0, 0),
+        (1, "persistentvolume/c created", [EXISTS, FORBIDDEN, EXISTS], 2, 0),
+        (1, "", ["The connection to the server m1:6443 was refused"], 2, 0),
+        (137, "", [], 2, 0),
+    ],
+)
+def test_storage_adopt_tells_errors_apart(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ends: int, out: str, errors: list[str], code: int, changed: int
+) -> None:
+    """What is there already is none; a real one among them is, and so is a kubectl that says nothing."""
+    (programs := tmp_path / "bin").mkdir()
+    lines = "".join(f"echo {shlex.quote(line)} >&2\n" for line in errors)
+    (programs / "kubectl").write_text(f"#!/bin/sh\necho {shlex.quote(out)}\n{lines}exit {ends}\n")
+    (programs / "kubectl").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    local = json.dumps({"ansible_connection": "local", "ansible_python_interpreter": sys.executable})
+    found, output = play(tmp_path, "storage_adopt", local)
+    assert found == code, output
+    assert f"changed={changed}" in output

@@ -1,17 +1,25 @@
 # Copyright (c) 2026 selfhosted.kubernetes contributors
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the suite concludes where the lab's classes have nothing to show: snapshots, clones, no fio, a lost node."""
+"""What the suite concludes where the lab's classes have nothing to show: what is offered elsewhere, and what fails."""
 
 from __future__ import annotations
 
 import json
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from ansible.module_utils.testing import patch_module_args
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils import _storage_test
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils._storage_test import Kubectl, Suite
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._storage_test import (
+    Kubectl,
+    Result,
+    StorageTestError,
+    Suite,
+)
+from ansible_collections.selfhosted.kubernetes.plugins.modules import storage_test
 
 CLASS = {"metadata": {"name": "block"}, "provisioner": "block.csi.example.org"}
 NODES = [{"metadata": {"name": name}, "spec": {}} for name in ("w1", "w2")]
@@ -53,6 +61,95 @@ def suite(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> Suite:
     monkeypatch.setattr(suite, "capacity", lambda _claim: "512Mi")
     monkeypatch.setattr(suite, "node_of", lambda _pod: "w1")
     return suite
+
+
+@pytest.mark.parametrize("why", [{"taints": [{"effect": "NoSchedule"}]}, {"unschedulable": True}])
+def test_without_a_node_there_is_no_test(cluster: Cluster, why: dict[str, Any]) -> None:
+    """And nothing is made."""
+    cluster.objects["nodes"] = {"items": [{"metadata": {"name": "m1"}, "spec": why}]}
+    with pytest.raises(StorageTestError, match="no node takes pods"):
+        Suite(cluster, "block", "tester:1", "test")
+    assert cluster.applied == []
+
+
+def test_one_node_shows_less(suite: Suite, cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A new pod finds its data there; what needs a second node is not promised."""
+    suite.nodes = ["w1"]
+    cluster.said["exec"] = (1, "", "no such file or directory")
+    answer = {"sha256": "a", "mb_s": 100.0, "p50_ms": 1.0, "p99_ms": 2.0}
+    monkeypatch.setattr(suite, "tester", lambda _pod, *_words: answer)
+    found = {it.check: (it.able, it.detail) for it in [*suite.moves(), *suite.many()]}
+    assert found["a new pod on the same node finds the same data"] == (True, "100 MB/s")
+    assert found["a drained node's pod runs elsewhere with its data"] == (None, "there is one node")
+    assert found["two nodes write to one volume (ReadWriteMany)"] == (None, "there is one node")
+
+
+@pytest.mark.parametrize(
+    ("offered", "capacity", "able"), [(True, "512Mi", True), (True, "256Mi", False), (False, "256Mi", None)]
+)
+def test_a_volume_that_does_not_grow(
+    suite: Suite, cluster: Cluster, monkeypatch: pytest.MonkeyPatch, offered: bool, capacity: str, able: bool | None
+) -> None:
+    """Is a failure where the class says that it would."""
+    monkeypatch.setattr(_storage_test, "SECONDS", 0)
+    monkeypatch.setattr(suite, "capacity", lambda _claim: capacity)
+    suite.storage_class = {**CLASS, "allowVolumeExpansion": offered}
+    cluster.objects |= {"pvc one": {"spec": {"volumeName": "pv-1"}}, "pv pv-1": {"spec": {}}}
+    assert [it.able for it in suite.grows()] == [able]
+
+
+@pytest.mark.parametrize(
+    ("bound", "full", "mib", "ables"),
+    [
+        (False, True, 250, [True, True]),
+        (False, True, 400, [False, True]),
+        (False, False, 512, [False, None]),
+        (True, False, 512, [None, None]),
+        (True, True, 250, [True, True]),
+    ],
+)
+def test_a_volume_that_takes_all(
+    suite: Suite, monkeypatch: pytest.MonkeyPatch, bound: bool, full: bool, mib: int, ables: list[bool | None]
+) -> None:
+    """Or much more than its 256 MiB, is a failure; a node's own is limited by its disk."""
+    suite.bound_to_node = bound
+    monkeypatch.setattr(suite, "tester", lambda _pod, *_words: {"full": full, "mib": mib})
+    assert [it.able for it in suite.limited()] == ables
+
+
+@pytest.mark.parametrize(
+    ("able", "breaks", "said"),
+    [
+        (True, "", None),
+        (None, "", None),
+        (False, "", "class block cannot do this: it grows"),
+        (True, "kubectl wait: timed out", "kubectl wait: timed out"),
+    ],
+)
+def test_how_the_module_ends(
+    suite: Suite,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    able: bool | None,
+    breaks: str,
+    said: str | None,
+) -> None:
+    """What cannot be done is a failure, and so is a test that could not go on; what was found is told in any case."""
+
+    def run() -> Iterator[Result]:
+        yield Result("it is bound", True)
+        yield Result("it grows", able)
+        if breaks:
+            raise StorageTestError(breaks)
+
+    monkeypatch.setattr(suite, "run", run)
+    monkeypatch.setattr(storage_test, "Suite", lambda *_arguments: suite)
+    with patch_module_args({"storage_class": "block", "image": "tester:1"}), pytest.raises(SystemExit) as ended:
+        storage_test.main()
+    answer = json.loads(capsys.readouterr().out)
+    assert (ended.value.code, answer.get("msg")) == (1 if said else 0, said)
+    assert [it["able"] for it in answer["results"]] == [True, able]
+    assert len(answer["table"]) == 2
 
 
 def said(suite: Suite, sums: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, bool | None]]:

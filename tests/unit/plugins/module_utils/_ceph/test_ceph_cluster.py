@@ -27,6 +27,7 @@ USERS = {
 KEYRING = ceph_keyring(USERS, "secret")
 WANTED = {
     "failure_domain": "host",
+    "racks": {},
     "options": {"mgr": {"mgr/prometheus/server_addr": "127.0.0.1"}},
     "modules": ["prometheus", "snap_schedule"],
     "ratios": {"nearfull": 0.75},
@@ -49,6 +50,11 @@ class Monitors(cluster.Cluster):
         self.options: list[dict[str, str]] = []
         self.modules: list[str] = []
         self.rules: list[str] = ["replicated_rule"]
+        # Three hosts with a disk each, in no rack.
+        self.tree: list[dict[str, Any]] = [
+            {"id": -1, "type": "root", "name": "default", "children": [-2, -3, -4]},
+            *({"id": -it - 1, "type": "host", "name": f"s{it}", "children": [it]} for it in (1, 2, 3)),
+        ]
         self.pools: list[dict[str, Any]] = []
         self.filesystems: list[dict[str, Any]] = []
         self.nearfull = 0.85
@@ -64,7 +70,8 @@ class Monitors(cluster.Cluster):
             "auth ls": {"auth_dump": self.auth},
             "config dump": self.options,
             "mgr module ls": {"enabled_modules": self.modules},
-            "osd crush rule dump": [{"rule_name": name} for name in self.rules],
+            "osd crush rule dump": [{"rule_name": name, "rule_id": it} for it, name in enumerate(self.rules)],
+            "osd tree": {"nodes": self.tree},
             "osd dump": {"pools": self.pools, "nearfull_ratio": self.nearfull},
             "fs dump": {"filesystems": self.filesystems},
         }[prefix]
@@ -96,16 +103,32 @@ class Monitors(cluster.Cluster):
         """As `osd crush rule create replicated`."""
         self.rules.append(it["name"])
 
+    def osd_crush_move(self, it: dict[str, Any]) -> None:
+        """As `osd crush move`, which makes a rack that is not there."""
+        (host,) = (node for node in self.tree if node["name"] == it["name"])
+        for node in self.tree:
+            node["children"] = [child for child in node["children"] if child != host["id"]]
+        root, rack = (place.split("=")[1] for place in it["args"])
+        assert root == "default"
+        if rack not in [node["name"] for node in self.tree]:
+            self.tree.append({"id": -10 - len(self.tree), "type": "rack", "name": rack, "children": []})
+        (there,) = (node for node in self.tree if node["name"] == rack)
+        there["children"].append(host["id"])
+
     def osd_pool_create(self, it: dict[str, Any]) -> None:
         """As `osd pool create`."""
-        assert it["rule"] in self.rules
-        self.pools.append({"pool_name": it["pool"], "size": it["size"], "min_size": 1, "flags_names": "hashpspool"})
+        new = {"pool_name": it["pool"], "size": it["size"], "min_size": 1, "flags_names": "hashpspool"}
+        self.pools.append({**new, "crush_rule": self.rules.index(it["rule"])})
 
     def osd_pool_set(self, it: dict[str, Any]) -> None:
         """As `osd pool set`."""
         (pool,) = (pool for pool in self.pools if pool["pool_name"] == it["pool"])
         if it["var"] == "bulk":
             pool["flags_names"] = "hashpspool,bulk" if it["val"] == "true" else "hashpspool"
+        elif it["var"] == "crush_rule":
+            racks = [node for node in self.tree if node["type"] == "rack" and node["children"]]
+            assert it["val"] == "by-host" or len(racks) >= pool["size"], "nothing could be read any more"
+            pool["crush_rule"] = self.rules.index(it["val"])
         else:
             pool[it["var"]] = int(it["val"])
 
@@ -168,6 +191,7 @@ def test_everything_is_made_once(monitors: Monitors) -> None:
         (lambda it: it.pools[1].update(size=2), "size of pool data"),
         (lambda it: it.pools[1].update(flags_names="hashpspool"), "bulk of pool data"),
         (lambda it: it.pools[0].update(min_size=1), "min_size of pool meta"),
+        (lambda it: it.pools[1].update(crush_rule=0), "rule of pool data"),
         (lambda it: it.auth[1].update(caps={"mon": "allow *"}), "users mgr.s1"),
         (lambda it: it.auth.pop(), "users mgr.s1"),
         (lambda it: setattr(it, "nearfull", 0.85), "nearfull ratio"),
@@ -188,6 +212,34 @@ def test_what_somebody_changed_is_named_and_put_right(monitors: Monitors, break_
     cluster.apply(monitors, WANTED, KEYRING)
     assert len(monitors.done) == 1
     cluster.check(monitors, WANTED, KEYRING)
+
+
+def test_another_failure_domain(monitors: Monitors) -> None:
+    """Hosts go to their racks, then pools take the rule; a host that is in another rack goes there, too, and back."""
+    cluster.apply(monitors, WANTED, KEYRING)
+    racks = {"s1": "r1", "s2": "r2", "s3": "r3"}
+    wanted = {**WANTED, "failure_domain": "rack", "racks": racks}
+    assert [what for what, _ in cluster.differences(wanted, KEYRING, cluster.state(monitors))] == [
+        "rule by-rack",
+        *("rack of s1", "rack of s2", "rack of s3"),
+    ]
+    cluster.apply(monitors, wanted, KEYRING)
+    assert {monitors.rules[it["crush_rule"]] for it in monitors.pools} == {"by-rack"}
+    cluster.apply(monitors, {**wanted, "racks": {**racks, "s3": "r4"}}, KEYRING)
+    assert [it["name"] for it in monitors.tree if it["type"] == "rack" and it["children"]] == ["r1", "r2", "r4"]
+    cluster.apply(monitors, WANTED, KEYRING)
+    assert {monitors.rules[it["crush_rule"]] for it in monitors.pools} == {"by-host"}
+
+
+def test_pools_keep_a_rule_by_which_they_can_be_read(monitors: Monitors) -> None:
+    """While there are fewer racks with disks than copies, as before new hosts have theirs."""
+    cluster.apply(monitors, WANTED, KEYRING)
+    wanted = {**WANTED, "failure_domain": "rack", "racks": {"s1": "r1", "s2": "r1", "s3": "r2", "s4": "r3"}}
+    cluster.apply(monitors, wanted, KEYRING)
+    assert {monitors.rules[it["crush_rule"]] for it in monitors.pools} == {"by-host"}
+    monitors.tree.append({"id": -5, "type": "host", "name": "s4", "children": [4]})
+    cluster.apply(monitors, wanted, KEYRING)
+    assert {monitors.rules[it["crush_rule"]] for it in monitors.pools} == {"by-rack"}
 
 
 @pytest.mark.parametrize("every", ["1h", ""])

@@ -40,6 +40,7 @@ CLUSTERS: dict[str, dict[str, Any]] = {
         "settings": {"outside_services": ["monitoring"]},
         "variables": {
             "m1": {"rook_mode": "external"},
+            "s1": {"ceph_rack": "r1"},
             "w1": {"volumes_local": [{"name": "db", "path": "/srv/volumes/db", "size_gib": 10}]},
         },
         "changed": {"s1": {"ceph": "19.2.3"}},
