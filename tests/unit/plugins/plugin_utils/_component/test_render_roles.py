@@ -625,7 +625,7 @@ def test_rights_in_repositories(git_access: Callable[[str, str], str], who: str,
     assert git_access(who, asked) == does
 
 
-# `ls` answers as the numbers say, one each 5 s; what else is called is said.
+# What is called is said; the first sleep is the last word.
 WATCHED = {"timeout": 'shift 3; echo "$@"', "sleep": 'echo sleep "$@"; kill $PPID'}
 TOLD = "/usr/local/lib/selfhosted-kubernetes/ceph/metrics.py /var/lib/cephfs {}/cephfs.prom"
 
