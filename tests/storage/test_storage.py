@@ -65,6 +65,8 @@ def test_adding_it_is_quick() -> None:
 
 def test_copies_are_on_three_hosts(lab: Lab) -> None:
     """Each placement group has a copy on each host, and two are enough to go on."""
+    # The last daemon that a site run restarted may still be catching up.
+    wait_until(lambda: healthy(lab), 60, "HEALTH_OK")
     dump = ceph(lab, "osd dump")
     assert {(it["size"], it["min_size"]) for it in dump["pools"]} == {(3, 2)}
     tree = ceph(lab, "osd tree")["nodes"]
