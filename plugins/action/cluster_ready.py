@@ -27,7 +27,10 @@ class ActionModule(ActionBase):
         record, uid = self._task.args.get("record"), result.get("cluster_uid")
         if record and uid and not result.get("failed"):
             try:
-                result["changed"] = keep(Path(record).expanduser(), uid, self._task.args.get("version", ""))
+                # A run of some masters does not say what the others are.
+                asked = set((task_vars or {})["groups"]["masters"]) <= set(self._task.args.get("nodes", []))
+                version = self._task.args.get("version", "") if asked else ""
+                result["changed"] = keep(Path(record).expanduser(), uid, version)
             except OSError as error:
                 raise AnsibleActionFail(f"record: {record} cannot be written: {error.strerror}") from error
         return result

@@ -65,11 +65,20 @@ class ActionModule(ActionBase):
         except Late:
             return {**result, "silent": f"connected, but said nothing for {HOST_SECONDS:.0f} s"}
         except AnsibleError as error:
-            return {**result, "silent": _line(str(error))}
+            return {**result, "silent": _line(str(self._said_by_ssh(error)))}
         if "clock" not in answer:
             return {**result, "silent": _line(str(answer.get("msg") or answer))}
         answer["clock"].update(before=before, after=time.time() - answer["clock"].pop("elapsed"))
         return {**answer, **result}
+
+    def _said_by_ssh(self, error: AnsibleError) -> AnsibleError:
+        """Why it ended; before it was given its input all that Ansible knows is that the pipe is broken."""
+        if "Broken pipe" in str(error):
+            try:
+                self._low_level_execute_command("true", sudoable=False)
+            except AnsibleError as reason:
+                return reason
+        return error
 
 
 def _line(text: str) -> str:

@@ -42,7 +42,8 @@ options:
     description:
       - File of the control node that gets the uid of the cluster, which is that of its namespace kube-system. While it
         is there, C(roles/etcd) begins no other cluster.
-      - C(kubernetes-version) beside it gets O(version). Nodes that are new in a run without masters get no other one.
+      - C(kubernetes-version) beside it gets O(version) where all masters are in O(nodes). Nodes that are new in a run
+        without masters get no other one.
       - Without it nothing is written.
     type: path
   applied:

@@ -28,6 +28,8 @@ TRIES = 90
 CLEAN_SECONDS = 1800
 # Commands of a manager's module; all others are monitors'.
 SCHEDULE = "fs snap-schedule"
+# Ours for each failure domain, and Ceph's own.
+RULES = {"by-host", "by-rack", "replicated_rule"}
 Command = dict[str, Any]
 
 
@@ -107,11 +109,12 @@ def differences(wanted: Mapping[str, Any], keyring: str, found: Mapping[str, Any
     yield from _racks(wanted["racks"], found["tree"])
     places = [it for it in found["tree"] if it["type"] == wanted["failure_domain"] and it["children"]]
     pools = {it["pool_name"]: it for it in found["osd"]["pools"]}
+    by = {identity: name for name, identity in found["rules"].items()}
     for name, options in wanted["pools"].items():
         if name in pools:
             yield from _pool(name, options, pools[name])
-            # Not before each copy has a place by that rule: what has none cannot be read.
-            if pools[name]["crush_rule"] != found["rules"].get(rule) and len(places) >= options["size"]:
+            # Not before each copy has a place by that rule: what has none cannot be read. Somebody's own rule stays.
+            if by.get(pools[name]["crush_rule"]) in RULES - {rule} and len(places) >= options["size"]:
                 command = {"prefix": "osd pool set", "pool": name, "var": "crush_rule", "val": rule}
                 yield f"rule of pool {name}", command
         else:

@@ -15,6 +15,7 @@ import os
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 # What volume-provisioner writes beside volumes.
@@ -30,7 +31,7 @@ HELP = {
     "selfhosted_volume_capacity_bytes": "Quota of a volume.",
     "selfhosted_volume_used_bytes": "What is in it.",
     f"{PREFIX}_snapshot_interval_seconds": "How often the schedule makes a snapshot.",
-    f"{PREFIX}_last_snapshot_timestamp_seconds": "When it made one last; before the first, when this was installed.",
+    f"{PREFIX}_last_snapshot_timestamp_seconds": "When it made one last; before the first, when it was set.",
 }
 Sample = tuple[str, str, float]
 
@@ -47,24 +48,27 @@ def volumes(root: Path) -> Iterator[Sample]:
         try:
             volume = json.loads(record.read_text(encoding="utf-8"))
             name, claim = volume["metadata"]["name"], volume["spec"]["claimRef"]
+            labels = {"namespace": claim["namespace"], "persistentvolumeclaim": claim["name"], "persistentvolume": name}
             capacity, used = (float(os.getxattr(root / name, it)) for it in (CAPACITY, USED))
-        except OSError:  # It was removed meanwhile, or somebody took its quota away.
+        # It was removed meanwhile, somebody took its quota away, or its record was torn when a client died.
+        except (OSError, ValueError, KeyError):
             continue
-        labels = {"namespace": claim["namespace"], "persistentvolumeclaim": claim["name"], "persistentvolume": name}
         text = "{" + ",".join(f'{key}="{value}"' for key, value in labels.items()) + "}"
         yield "selfhosted_volume_capacity_bytes", text, capacity
         yield "selfhosted_volume_used_bytes", text, used
 
 
-def last_snapshot(root: Path) -> float:
-    """Its name says when."""
-    names = [it.name[len(SNAPSHOT) :] for it in (root / ".snap").glob(f"{SNAPSHOT}*")]
-    # Newer versions add the zone, always UTC.
-    shown = max(names, default="")[:19]
-    return calendar.timegm(time.strptime(shown, MOMENT)) if shown else Path(__file__).stat().st_mtime
+def last_snapshot(root: Path, since: float) -> float:
+    """When the newest was made, by its name; no earlier than since when there is such a schedule."""
+    moments = [since]
+    for it in (root / ".snap").glob(f"{SNAPSHOT}*"):
+        # Newer versions add the zone, always UTC; somebody's own name may begin like that, too.
+        with suppress(ValueError):
+            moments.append(calendar.timegm(time.strptime(it.name[len(SNAPSHOT) :][:19], MOMENT)))
+    return max(moments)
 
 
-def samples(root: Path, schedule: str | None) -> Iterator[Sample]:
+def samples(root: Path, schedule: str | None, since: float = 0) -> Iterator[Sample]:
     """All that there is to say; without a schedule only that it answers."""
     os.listdir(root)
     yield f"{PREFIX}_last_answer_timestamp_seconds", "", time.time()
@@ -73,7 +77,7 @@ def samples(root: Path, schedule: str | None) -> Iterator[Sample]:
     yield from volumes(root)
     if schedule:
         yield f"{PREFIX}_snapshot_interval_seconds", "", int(schedule[:-1]) * UNITS[schedule[-1]]
-        yield f"{PREFIX}_last_snapshot_timestamp_seconds", "", last_snapshot(root)
+        yield f"{PREFIX}_last_snapshot_timestamp_seconds", "", last_snapshot(root, since)
 
 
 def text_of(found: list[Sample]) -> str:
@@ -85,13 +89,22 @@ def text_of(found: list[Sample]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def main(root: str, target: str, schedule: str | None = None) -> str:
-    """Replace the file; what is wrong, empty when nothing is."""
+def write(target: str, found: list[Sample]) -> None:
+    """Replace the file in one step."""
+    part = Path(f"{target}.part")
+    part.write_text(text_of(found), encoding="utf-8")
+    part.replace(target)
+
+
+def main(root: str, target: str, schedule: str | None = None, caller: str = "") -> str:
+    """Replace the file; what is wrong, empty when nothing is. Who calls has the schedule, and is as old as that."""
+    if not Path(target).exists():
+        # So that one that never answers is missed, too.
+        write(target, [(f"{PREFIX}_last_answer_timestamp_seconds", "", time.time())])
     if not is_mounted(Path(root)):
         return f"{root} is not mounted: journalctl -u cephfs.service"
-    part = Path(f"{target}.part")
-    part.write_text(text_of(list(samples(Path(root), schedule))), encoding="utf-8")
-    part.replace(target)
+    since = Path(caller).stat().st_mtime if caller else 0
+    write(target, list(samples(Path(root), schedule, since)))
     return ""
 
 

@@ -127,7 +127,7 @@ def snapshots(cluster: Inventory) -> Iterator[Error]:
         yield Error(f"{every!r} says not how often", fix, "ceph_snapshots")
     for unit, count in kept.items():
         # Ceph is asked whether it has this very number.
-        if unit not in AGES or type(count) is not int or count < 1:
+        if unit not in AGES or isinstance(count, bool) or not isinstance(count, int) or count < 1:
             fix = f"write {', '.join(AGES)}, each with a number from 1 on"
             yield Error(f"{unit!r}: {count!r} is no number of snapshots of an age", fix, "ceph_snapshots_kept")
             return

@@ -227,7 +227,7 @@ def test_check_of_hosts_that_do_not_answer(tmp_path: Path) -> None:
     silent = [it for it in said["findings"] if it["area"] == "hosts"]
     assert {name for it in silent for name in it["hosts"]} == {"m1", "m2", "w1", "o1"}
     assert {it["level"] for it in silent} == {"failure"}
-    assert all("Connection refused" in it["what"] for it in silent)
+    assert [it["what"] for it in silent if "Connection refused" not in it["what"]] == []
     assert f"{said['counts']['failures']} failure(s) and 0 warning(s), listed above" in output
     others = {(it["area"], *it["hosts"]) for it in said["findings"] if it["area"] != "hosts"}
     assert others == {("etcd", "m1", "m2"), ("API servers", "m1", "m2")}

@@ -214,6 +214,16 @@ def test_what_somebody_changed_is_named_and_put_right(monitors: Monitors, break_
     cluster.check(monitors, WANTED, KEYRING)
 
 
+def test_a_rule_of_somebodys_own_stays(monitors: Monitors) -> None:
+    """By device class, for example."""
+    cluster.apply(monitors, WANTED, KEYRING)
+    monitors.rules.append("on-ssd")
+    monitors.pools[1].update(crush_rule=len(monitors.rules) - 1)
+    monitors.done.clear()
+    cluster.apply(monitors, WANTED, KEYRING)
+    assert monitors.done == []
+
+
 def test_another_failure_domain(monitors: Monitors) -> None:
     """Hosts go to their racks, then pools take the rule; a host that is in another rack goes there, too, and back."""
     cluster.apply(monitors, WANTED, KEYRING)

@@ -46,9 +46,11 @@ def root(tmp_path: Path, attributes: dict[tuple[str, str], bytes]) -> Path:
         record = {"metadata": {"name": volume}, "spec": {"claimRef": {"namespace": "shop", "name": claim}}}
         (there / f".claims/{volume}.json").write_text(json.dumps(record), encoding="ascii")
     (there / ".claims/pvc-3.json.new").write_text("{", encoding="ascii")
+    for name, torn in (("pvc-4", ""), ("pvc-5", '{"metadata": {"name": "pvc-5"}, "spec": {}}')):
+        (there / f".claims/{name}.json").write_text(torn, encoding="ascii")
     attributes["pvc-1", "ceph.quota.max_bytes"], attributes["pvc-1", "ceph.dir.rbytes"] = b"67108864", b"60397978"
     attributes["pvc-2", "ceph.dir.rbytes"] = b"1"
-    for name in ("scheduled-2026-01-31-09_00_00", "scheduled-2026-01-31-10_00_00_UTC", "backup-o1"):
+    for name in ("scheduled-2026-01-31-09_00_00", "scheduled-2026-01-31-10_00_00_UTC", "scheduled-mine", "backup-o1"):
         (there / ".snap" / name).mkdir(parents=True)
     return there
 
@@ -97,12 +99,27 @@ def test_no_snapshots_are_wanted(told: Callable[..., list[str]]) -> None:
     assert [it for it in told("") if "snapshot" in it] == []
 
 
-def test_before_the_first_snapshot(root: Path, told: Callable[..., list[str]]) -> None:
-    """One is missed once it could have been made."""
+@pytest.mark.parametrize("older", [True, False], ids=["before the first", "long ago, with another schedule"])
+def test_the_first_snapshot_of_a_schedule(root: Path, told: Callable[..., list[str]], older: bool) -> None:
+    """It is missed once it could have been made."""
     for it in (root / ".snap").glob("scheduled-*"):
-        it.rmdir()
-    installed = Path(metrics.__file__).stat().st_mtime
-    assert told("1d")[-1] == f"selfhosted_cephfs_last_snapshot_timestamp_seconds {installed:.15g}"
+        if older:
+            it.rmdir()
+    caller = root.parent / "cephfs-watch"
+    caller.touch()
+    os.utime(caller, (NOW, NOW))
+    assert told("1d", str(caller))[-1] == f"selfhosted_cephfs_last_snapshot_timestamp_seconds {NOW:.15g}"
+
+
+def test_a_node_that_never_mounted_is_missed(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From when it was asked first."""
+    monkeypatch.setattr(metrics, "is_mounted", lambda _root: False)
+    target = root.parent / "cephfs.prom"
+    assert "is not mounted" in metrics.main(str(root), str(target))
+    assert ANSWER in target.read_text(encoding="ascii")
+    target.write_text("as it was", encoding="ascii")
+    assert "is not mounted" in metrics.main(str(root), str(target))
+    assert target.read_text(encoding="ascii") == "as it was"
 
 
 def test_a_new_file_system(root: Path, told: Callable[..., list[str]]) -> None:
@@ -126,10 +143,3 @@ def test_it_is_that_file_system(tmp_path: Path, mount: str, *, expected: bool) -
     """And not the one of no size below it, which answers, too."""
     (tmp_path / "mountinfo").write_text(MOUNTS + mount, encoding="ascii")
     assert metrics.is_mounted(Path("/cephfs"), tmp_path / "mountinfo") is expected
-
-
-def test_a_mount_that_is_away_is_no_answer(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What was told before stays, and gets old."""
-    monkeypatch.setattr(metrics, "is_mounted", lambda _root: False)
-    assert "is not mounted" in metrics.main(str(root), str(root.parent / "cephfs.prom"))
-    assert not (root.parent / "cephfs.prom").exists()

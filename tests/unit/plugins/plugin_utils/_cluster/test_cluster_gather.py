@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gather import Gatherer
+from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.gather import Gatherer, plain
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.model import Inventory, report
 from ansible_collections.selfhosted.kubernetes.plugins.plugin_utils._cluster.specs import (
     Specs,
@@ -117,3 +117,14 @@ def test_every_default_passes_its_own_spec(specs: Specs) -> None:
     types = TypeChecker(specs)
     documented = {name: specs.default(name) for name in specs.options if specs.default(name) is not None}
     assert {name: problem for name, value in documented.items() if (problem := types.check(name, value)[1])} == {}
+
+
+class Tagged(int):
+    """As Ansible keeps where a number was written."""
+
+
+def test_numbers_are_plain() -> None:
+    """Their type is asked for later, and they are written into documents."""
+    found = plain({"h": Tagged(24), "yes": True, "list": (Tagged(1), 0.5)})
+    assert found == {"h": 24, "yes": True, "list": [1, 0.5]}
+    assert (type(found["h"]), type(found["yes"]), type(found["list"][0])) == (int, bool, int)

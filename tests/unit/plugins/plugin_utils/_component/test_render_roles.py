@@ -625,25 +625,47 @@ def test_rights_in_repositories(git_access: Callable[[str, str], str], who: str,
     assert git_access(who, asked) == does
 
 
-# What is called is said; the first sleep is the last word.
-WATCHED = {"timeout": 'shift 3; echo "$@"', "sleep": 'echo sleep "$@"; kill $PPID'}
+# `ls` answers as the numbers say, one each 5 s; what else is called is said.
+WATCHED = {
+    "sleep": 'test -s answers && echo "$(($(cat now) + 5))" >now',
+    "date": "cat now",
+    "systemctl": 'echo "$@"',
+    "timeout": """shift 2
+[ "$1" = ls ] || { shift; echo "$@"; exit; }
+answer=$(head -1 answers); sed -i 1d answers; exit $answer""",
+}
 TOLD = "/usr/local/lib/selfhosted-kubernetes/ceph/metrics.py /var/lib/cephfs {}/cephfs.prom"
 
 
 @pytest.mark.parametrize(
-    ("place", "more"), [("storage/w1", ""), ("storage/m1", " 1h")], ids=["a worker", "a master measures volumes, too"]
+    ("place", "answers", "said"),
+    [
+        # Each minute; on masters with volumes and snapshots.
+        ("storage/w1", [0] * 13, [TOLD, TOLD]),
+        ("storage/m1", [0], [f"{TOLD} 1h sh"]),
+        ("storage/w1 kernel", [0, 2, 2], [TOLD]),
+        # An eviction, a client that starts again just now, a storage that is away.
+        ("storage/w1", [2, 2, 2, 0], [TOLD, "restart cephfs.service"]),
+        ("storage/w1", [2, 0, 2, 124, 2], [TOLD]),
+        ("storage/w1", [124, 137, 124], [TOLD]),
+    ],
 )
-def test_a_node_says_whether_its_file_system_answers(rendered: Rendered, tmp_path: Path, place: str, more: str) -> None:
-    """Each minute."""
+def test_a_node_watches_its_file_system(
+    rendered: Rendered, tmp_path: Path, place: str, answers: list[int], said: list[str]
+) -> None:
+    """It says that it answers, and starts it again when the node was evicted."""
     for name, text in WATCHED.items():
         (tmp_path / name).write_text(f"#!/bin/sh\n{text}\n", encoding="ascii")
         (tmp_path / name).chmod(0o755)
+    (tmp_path / "now").write_text("1800000000", encoding="ascii")
+    (tmp_path / "answers").write_text("".join(f"{it}\n" for it in answers), encoding="ascii")
     (script,) = (text for _, file, text in files_of(rendered[place]) if file["dest"].endswith("/cephfs-watch"))
     script = script.replace("/var/lib/node-exporter", str(tmp_path))
     environment = {"PATH": f"{tmp_path}:/usr/bin:/bin"}
     argv = ["sh", "-c", script]
     done = subprocess.run(argv, env=environment, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert (done.stdout.splitlines(), done.stderr) == ([f"{TOLD.format(tmp_path)}{more}", "sleep 60"], "")
+    lines = [line for line in done.stdout.splitlines() if "was this node evicted" not in line]
+    assert (lines, done.stderr) == ([line.format(tmp_path) for line in said], "")
 
 
 def test_pause_is_pinned_by_digest(rendered: Rendered) -> None:
