@@ -117,6 +117,21 @@ def test_a_volume_that_takes_all(
     assert [it.able for it in suite.limited()] == ables
 
 
+@pytest.mark.parametrize(("refused", "able"), [(2, True), (10**6, False)])
+def test_space_that_is_free_again_late(suite: Suite, monkeypatch: pytest.MonkeyPatch, refused: int, able: bool) -> None:
+    """Is waited for, but not for ever."""
+    left = iter(range(refused))
+
+    def tester(_pod: str, *words: str) -> dict[str, Any]:
+        if words[0] == "write" and next(left, None) is not None:
+            raise StorageTestError("disk quota exceeded")
+        return {"full": True, "mib": 250}
+
+    monkeypatch.setattr(suite, "tester", tester)
+    monkeypatch.setattr(_storage_test, "FREE_SECONDS", 1)
+    assert [it.able for it in suite.limited()][-1] is able
+
+
 @pytest.mark.parametrize(
     ("able", "breaks", "said"),
     [
