@@ -9,7 +9,7 @@ import hashlib
 import json
 from typing import Any
 
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import MASTERS, OPERATOR, Lab, playbook
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import LOCAL_ETCDCTL, MASTERS, OPERATOR, Lab, playbook
 
 Document = dict[str, Any]
 REPOSITORY = "/var/lib/backup/repository"
@@ -56,11 +56,11 @@ def contents(lab: Lab, namespace: str) -> dict[str, str]:
 
 def revision(lab: Lab) -> int:
     """How far etcd's history is."""
-    (status,) = json.loads(lab.run(MASTERS[0], "etcdctl --endpoints=https://127.0.0.1:2379 endpoint status -w json"))
+    (status,) = json.loads(lab.run(MASTERS[0], f"{LOCAL_ETCDCTL} endpoint status -w json"))
     return int(status["Status"]["header"]["revision"])
 
 
 def cluster_id(lab: Lab) -> int:
     """Which cluster of etcd it is: a restored one is another."""
-    (status,) = json.loads(lab.run(MASTERS[0], "etcdctl --endpoints=https://127.0.0.1:2379 endpoint status -w json"))
+    (status,) = json.loads(lab.run(MASTERS[0], f"{LOCAL_ETCDCTL} endpoint status -w json"))
     return int(status["Status"]["header"]["cluster_id"])

@@ -21,6 +21,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.load import USERS, Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     ENVIRONMENT,
     FOLDER,
+    LOCAL_ETCDCTL,
     MACHINES,
     MASTERS,
     NAME,
@@ -72,9 +73,9 @@ rmdir /var/lib/etcd
 mv /var/lib/etcd.disk /var/lib/etcd
 systemctl start etcd"""
 # Through this member alone, for the others go on when its etcd has ended.
-FILL = """for number in $(seq 100); do
+FILL = f"""for number in $(seq 100); do
     head --bytes=1000000 /dev/zero | tr '\\0' x |
-        timeout 5 etcdctl --endpoints=https://127.0.0.1:2379 put /lab-fill/$number >/dev/null ||
+        timeout 5 {LOCAL_ETCDCTL} put /lab-fill/$number >/dev/null ||
         systemctl is-active --quiet etcd || break
 done"""
 QUOTA_PAGE = "docs/operations/etcd-quota.md"

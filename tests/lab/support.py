@@ -39,6 +39,8 @@ VERSION = "v" + yaml.safe_load((ROOT / "roles/cluster/defaults/main.yml").read_t
 AGNHOST = "registry.k8s.io/e2e-test-images/agnhost:2.66.1"
 CA = "/etc/kubernetes/pki/ca.crt"
 KUBECTL = "kubectl --kubeconfig=/etc/kubernetes/admin.conf"
+# Root's etcdctl asks all members otherwise.
+LOCAL_ETCDCTL = "etcdctl --endpoints=https://127.0.0.1:2379"
 
 
 @cache

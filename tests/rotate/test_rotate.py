@@ -31,7 +31,6 @@ from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     TOKEN_SETTLE,
     bundle,
     everything_is_well,
-    nothing_is_left_to_do,
     numbers,
     rotate,
     served,
@@ -54,7 +53,7 @@ def test_site_renews_what_is_close_to_its_end(lab: Lab, tmp_path: Path) -> None:
     after = numbers()
     assert {place for place in before if before[place] != after[place]} == {(node, 10250)}
     assert served("kubernetes")[node, 10250].not_valid_after_utc > now + timedelta(days=300)
-    everything_is_well(lab)
+    everything_is_well(lab, tmp_path)
 
 
 def test_all_certificates(lab: Lab, watch: Watch, tmp_path: Path) -> None:
@@ -65,8 +64,7 @@ def test_all_certificates(lab: Lab, watch: Watch, tmp_path: Path) -> None:
     after = numbers()
     assert not [place for place in before if before[place] == after[place]]
     assert {ca: bundle(ca) for ca in LISTEN} == cas
-    everything_is_well(lab)
-    nothing_is_left_to_do(tmp_path)
+    everything_is_well(lab, tmp_path)
 
 
 def check_ca(lab: Lab, namespace: str, ca: str, old_pki: Path) -> None:
@@ -102,7 +100,7 @@ def pair(folder: Path, name: str) -> tuple[object, ...]:
     return "--cert", folder / f"certs/{name}.crt", "--key", folder / f"certs/{name}.key"
 
 
-def test_ca_of_etcd(lab: Lab, watch: Watch, old_pki: Path) -> None:
+def test_ca_of_etcd(lab: Lab, watch: Watch, tmp_path: Path, old_pki: Path) -> None:
     """Members and API servers go on one by one."""
     with watch.watched("CA of etcd"):
         rotate("rotate_ca=etcd")
@@ -112,7 +110,7 @@ def test_ca_of_etcd(lab: Lab, watch: Watch, old_pki: Path) -> None:
     assert curl("--cacert", PKI / "ca/etcd.crt", *pair(PKI, client), url) == "200"
     assert curl("--cacert", PKI / "ca/etcd.crt", *pair(old_pki, client), url) == "000"
     assert curl("--cacert", old_pki / "ca/etcd.crt", *pair(PKI, client), url) == "000"
-    everything_is_well(lab)
+    everything_is_well(lab, tmp_path)
 
 
 def test_ca_of_kubernetes(lab: Lab, watch: Watch, tmp_path: Path, old_pki: Path) -> None:
@@ -124,17 +122,16 @@ def test_ca_of_kubernetes(lab: Lab, watch: Watch, tmp_path: Path, old_pki: Path)
     assert curl("--cacert", PKI / "ca/kubernetes.crt", *pair(PKI, "admin"), url) == "200"
     assert curl("--cacert", PKI / "ca/kubernetes.crt", *pair(old_pki, "admin"), url) == "401"
     assert curl("--cacert", old_pki / "ca/kubernetes.crt", *pair(PKI, "admin"), url) == "000"
-    everything_is_well(lab)
-    nothing_is_left_to_do(tmp_path)
+    everything_is_well(lab, tmp_path)
 
 
 @pytest.mark.parametrize("ca", ["front-proxy", "outside"])
-def test_other_cas(lab: Lab, watch: Watch, old_pki: Path, ca: str) -> None:
+def test_other_cas(lab: Lab, watch: Watch, tmp_path: Path, old_pki: Path, ca: str) -> None:
     """Extension API servers (kubectl top), and the registry and artifact store."""
     with watch.watched(f"CA of {ca}"):
         rotate(f"rotate_ca={ca}")
     check_ca(lab, watch.users.namespace, ca, old_pki)
-    everything_is_well(lab)
+    everything_is_well(lab, tmp_path)
     if ca == "outside":
         image = lab.get("deployment --namespace=kube-system coredns")["spec"]["template"]["spec"]["containers"][0][
             "image"
@@ -166,8 +163,7 @@ def test_encryption_key(lab: Lab, watch: Watch, namespace: str, tmp_path: Path) 
     assert lab.kubectl(every) == before
     for name in MASTERS:
         assert lab[name].run(f"grep -rlF {old} /etc").stdout == ""
-    everything_is_well(lab)
-    nothing_is_left_to_do(tmp_path)
+    everything_is_well(lab, tmp_path)
 
 
 def test_service_account_key(lab: Lab, watch: Watch, namespace: str, tmp_path: Path) -> None:
@@ -183,5 +179,4 @@ def test_service_account_key(lab: Lab, watch: Watch, namespace: str, tmp_path: P
     assert len(PUBLIC.findall(public.read_bytes())) == 1
     assert public.read_bytes() != old
     assert "Unauthorized" in lab[MASTERS[0]].run(whoami).stderr
-    everything_is_well(lab)
-    nothing_is_left_to_do(tmp_path)
+    everything_is_well(lab, tmp_path)

@@ -16,7 +16,6 @@ from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
     bundle,
     everything_is_well,
     killed,
-    nothing_is_left_to_do,
     numbers,
     rotate,
     served,
@@ -42,7 +41,7 @@ def phase(file: str, old: bytes) -> str:
 @pytest.mark.parametrize(
     ("variable", "file"), [("rotate_ca=etcd", "ca/etcd.crt"), ("rotate_keys=encryption", "keys/encryption-key")]
 )
-def test_killed_in_each_phase(lab: Lab, watch: Watch, variable: str, file: str) -> None:
+def test_killed_in_each_phase(lab: Lab, watch: Watch, tmp_path: Path, variable: str, file: str) -> None:
     """While masters get to trust both, while they get to use the new one, after that, while they forget the old one."""
     old = PKI.joinpath(file).read_bytes().strip()
     with watch.watched(f"{variable}, killed four times"):
@@ -52,10 +51,10 @@ def test_killed_in_each_phase(lab: Lab, watch: Watch, variable: str, file: str) 
             assert phase(file, old) == where
         rotate(variable)
     assert phase(file, old) == "drop"
-    everything_is_well(lab)
+    everything_is_well(lab, tmp_path)
 
 
-def test_all_certificates_killed(lab: Lab, watch: Watch) -> None:
+def test_all_certificates_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None:
     """What a host has got before is not issued once more; the rest follows."""
     before, cas = numbers(), {ca: bundle(ca) for ca in LISTEN}
     with watch.watched("all certificates, killed once"):
@@ -68,7 +67,7 @@ def test_all_certificates_killed(lab: Lab, watch: Watch) -> None:
     assert {ca: bundle(ca) for ca in LISTEN} == cas
     for certificate in served("etcd").values():
         certificate.verify_directly_issued_by(cas["etcd"][0])
-    everything_is_well(lab)
+    everything_is_well(lab, tmp_path)
 
 
 def test_service_account_key_killed(lab: Lab, watch: Watch, tmp_path: Path) -> None:
@@ -76,5 +75,4 @@ def test_service_account_key_killed(lab: Lab, watch: Watch, tmp_path: Path) -> N
     with watch.watched("service account key, killed once"):
         killed("rotate_keys=service-account", TOKEN_SETTLE, when="TASK [Restart their kubelets")
         rotate("rotate_keys=service-account", TOKEN_SETTLE)
-    everything_is_well(lab)
-    nothing_is_left_to_do(tmp_path)
+    everything_is_well(lab, tmp_path)

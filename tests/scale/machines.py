@@ -17,6 +17,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
 from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     FOLDER,
     INVENTORY,
+    LOCAL_ETCDCTL,
     MASTERS,
     Lab,
     Run,
@@ -29,10 +30,8 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
 )
 
 TABLE = FOLDER / "scale.json"
-# Of the issue: a lost master may cost a writer that.
+# Of the issue: a lost master may cost a writer that, and so may one that joins, by an election and connections.
 WRITE_GAP_SECONDS = 10.0
-# Root's etcdctl asks all members otherwise.
-LOCAL_ETCDCTL = "etcdctl --endpoints=https://127.0.0.1:2379"
 
 
 def fresh_connections() -> dict[str, str]:

@@ -18,12 +18,16 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     Lab,
     playbook,
 )
-from ansible_collections.selfhosted.kubernetes.tests.scale.machines import Figures, lab_of, site_run, voters
+from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
+    WRITE_GAP_SECONDS,
+    Figures,
+    lab_of,
+    site_run,
+    voters,
+)
 
 NAMESPACE = "lab-test-grow"
 RECORD = FOLDER / "state/cluster-uid"
-# As for a lost master: each that joins may cost an election, and connections.
-WRITE_GAP_SECONDS = 10.0
 INVOCATION = "systemctl show --property=InvocationID etcd"
 
 

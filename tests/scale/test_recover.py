@@ -10,9 +10,15 @@ from pathlib import Path
 
 import pytest
 from ansible_collections.selfhosted.kubernetes.tests.lab.load import Load
-from ansible_collections.selfhosted.kubernetes.tests.lab.support import FOLDER, MASTERS, NODES, Lab, docker
-from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
+from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
+    FOLDER,
     LOCAL_ETCDCTL,
+    MASTERS,
+    NODES,
+    Lab,
+    docker,
+)
+from ansible_collections.selfhosted.kubernetes.tests.scale.machines import (
     Figures,
     lose,
     make_machines,
