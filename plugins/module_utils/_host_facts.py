@@ -28,6 +28,8 @@ FAMILIES = {"Debian": {"debian", "ubuntu"}, "RedHat": {"rhel", "fedora", "centos
 STATE_DIR = "var/lib/selfhosted-kubernetes/components"
 DISK_PATHS = ("/var/lib", "/usr/local")
 OSDS = "/var/lib/ceph/osd"
+# As the kubelet calls the two file systems that it watches: its own, and that of containerd's images.
+KUBELET_DISKS = {"nodefs": "/var/lib/kubelet", "imagefs": "/var/lib/containerd"}
 STUB_RESOLVER = "127.0.0.53"
 REAL_RESOLV_CONF = "/run/systemd/resolve/resolv.conf"
 SIOCGIFCONF, SIOCGIFNETMASK = 0x8912, 0x891B
@@ -47,6 +49,7 @@ def gather(address: str = "", root: str = "/", disks: Iterable[str] = ()) -> dic
         "memory_bytes": memory_bytes(_read(root, "proc/meminfo")),
         "disk_free": {path: disk_free(root, path) for path in DISK_PATHS},
         "osd_free": disk_free(root, OSDS),
+        "kubelet_disks": {name: [*disk(root, path)] for name, path in KUBELET_DISKS.items()},
         "machine_id": _read(root, "etc/machine-id").strip(),
         "listeners": listeners(root),
         **interface(root, address),
@@ -104,12 +107,17 @@ def memory_bytes(text: str) -> int:
 
 
 def disk_free(root: str, path: str) -> int:
-    """Free bytes for the file system that holds, or will hold, path."""
+    """Free bytes of the file system that holds, or will hold, path."""
+    return disk(root, path)[0]
+
+
+def disk(root: str, path: str) -> tuple[int, int]:
+    """Free bytes and size of the file system that holds, or will hold, path."""
     path = _path(root, path)
     while not os.path.exists(path):
         path = os.path.dirname(path)
     stat = os.statvfs(path)
-    return stat.f_bavail * stat.f_frsize
+    return stat.f_bavail * stat.f_frsize, stat.f_blocks * stat.f_frsize
 
 
 def versions(root: str) -> dict[str, str]:

@@ -69,6 +69,10 @@ KUBECTL = ["/usr/local/bin/kubectl", "--kubeconfig=/etc/kubernetes/admin.conf", 
 NAMESPACE = "selfhosted-verify"
 
 
+class FinalError(AssertionError):
+    """It does not work, and waiting does not help."""
+
+
 class Verifier:
     """The proofs, in order."""
 
@@ -92,6 +96,8 @@ class Verifier:
             try:
                 action()
                 break
+            except FinalError as error:
+                raise AssertionError(f"{what} is not so: {error}") from error
             except AssertionError as error:
                 if time.monotonic() - began > self.module.params["timeout_seconds"]:
                     raise AssertionError(
@@ -142,6 +148,8 @@ class Verifier:
     def address(self, worker: str) -> str:
         """The pod's address once it is ready."""
         pod = json.loads(self.kubectl("get", "pod", "--namespace", NAMESPACE, f"verify-{worker}", "--output=json"))
+        if pod["status"].get("phase") == "Failed":  # Evicted, or not admitted: such a pod does not run again.
+            raise FinalError(f"{pod['status'].get('reason')}: {pod['status'].get('message')}")
         ready = [
             entry
             for entry in pod["status"].get("conditions", [])

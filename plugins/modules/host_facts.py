@@ -89,6 +89,11 @@ osd_free:
   type: int
   returned: success
   sample: 21474836480
+kubelet_disks:
+  description: Free bytes and size of the file systems that the kubelet watches, C(nodefs) and C(imagefs)
+  type: dict
+  returned: success
+  sample: {nodefs: [21474836480, 42949672960], imagefs: [21474836480, 42949672960]}
 machine_id:
   description: Machine id of systemd
   type: str

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._why.resources import quantity
+
 from .clock import TIME_SERVICE, apart, drift
 from .model import Error, Host, Inventory
 from .versions import minor
@@ -24,6 +26,8 @@ PYTHON = (3, 9)  # The floor of what this collection sends to hosts.
 MEMORY = {"masters": 1700 * MIB, "workers": 700 * MIB}
 # Binaries, images and logs of a first installation; afterwards room to replace the largest binary is enough.
 DISK_FIRST, DISK_AGAIN = 2048 * MIB, 512 * MIB
+# Of the kubelet (pkg/kubelet/eviction/defaults_linux.go); what a user's evictionHard leaves out is off.
+EVICTION = {"nodefs.available": "10%", "imagefs.available": "15%"}
 
 
 def answered(host: Host, _cluster: Inventory) -> Iterator[Error]:
@@ -81,6 +85,27 @@ def resources(host: Host, cluster: Inventory) -> Iterator[Error]:
     for path, free in facts["disk_free"].items():
         if free < disk:
             yield Error(f"{path} has {free // MIB} MiB left", f"make it {disk // MIB} MiB or more")
+
+
+def kubelet_would_evict(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """A new node on a disk so full that its kubelet evicts every pod at once; a full one of before is check.yml's."""
+    if not cluster.is_node(host.name) or host.facts["versions"]:
+        return
+    own, seen = host.value("kubelet_config.evictionHard", None) or {}, []
+    merged = not own or host.value("kubelet_config.mergeDefaultEvictionSettings", False) is True
+    limits = {**EVICTION, **own} if merged else own
+    for name, (free, size) in host.facts["kubelet_disks"].items():
+        limit = str(limits.get(f"{name}.available", "0"))
+        try:
+            needed = size * float(limit[:-1]) / 100 if limit.endswith("%") else quantity(limit)
+        except (KeyError, ValueError):
+            where = f"kubelet_config.evictionHard.{name}.available"
+            yield Error(f"{where} is {limit!r}", "give a quantity (10Gi) or a share of the disk (10%)")
+            continue
+        if free < needed and (free, size) not in seen:
+            seen.append((free, size))
+            has = f"its {name} has {free // MIB} of {size // MIB} MiB left, and the kubelet evicts pods below {limit}"
+            yield Error(has, f"make room, or set kubelet_config.evictionHard with another {name}.available")
 
 
 def clock(host: Host, _cluster: Inventory) -> Iterator[Error]:

@@ -72,6 +72,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     hosts.interface,
     networks.host_network,
     hosts.resources,
+    hosts.kubelet_would_evict,
     hosts.clock,
     ports.ports_free,
     alerting.packaged,

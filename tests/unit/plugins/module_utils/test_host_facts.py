@@ -75,6 +75,8 @@ def test_whole_host(root: Path) -> None:
     assert isinstance(clock["synchronized"], bool)
     assert set(free) == {"/var/lib", "/usr/local"}
     assert min(*free.values(), facts.pop("osd_free")) > 0
+    for available, size in facts.pop("kubelet_disks").values():
+        assert 0 < available < size
     assert facts.pop("kernel") == os.uname().release
     assert facts.pop("python") == ".".join(str(part) for part in sys.version_info[:3])
     assert facts.pop("architecture") == {"x86_64": "amd64", "aarch64": "arm64"}.get(

@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import json
+import time
 from pathlib import Path
 from typing import Any
 from unittest.mock import Mock
@@ -35,3 +37,15 @@ def test_no_node_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
         cluster_verify.main()
     assert module.fail_json.call_args.kwargs["msg"].endswith("name one or more")
     module.run_command.assert_not_called()
+
+
+def test_an_evicted_pod_is_named_at_once() -> None:
+    """It would never run again."""
+    status = {"phase": "Failed", "reason": "Evicted", "message": "The node had condition: [DiskPressure]. "}
+    module = Mock(params={"workers": ["w1"], "timeout_seconds": 90})
+    module.run_command.return_value = (0, json.dumps({"status": status}), "")
+    verifier = cluster_verify.Verifier(module)
+    began = time.monotonic()
+    with pytest.raises(AssertionError, match=r"a pod runs on w1 is not so: Evicted: .* \[DiskPressure\]"):
+        verifier.until("a pod runs on w1", lambda: verifier.address("w1"))
+    assert time.monotonic() - began < 5

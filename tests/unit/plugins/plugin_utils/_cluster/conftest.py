@@ -44,6 +44,7 @@ def facts(name: str) -> dict[str, Any]:
         "memory_bytes": 4 * 2**30,
         "disk_free": {"/var/lib": 20 * 2**30, "/usr/local": 20 * 2**30},
         "osd_free": 20 * 2**30,
+        "kubelet_disks": {"nodefs": [20 * 2**30, 40 * 2**30], "imagefs": [30 * 2**30, 50 * 2**30]},
         "kernel": "6.1.0-44-amd64",
         "machine_id": f"id-of-{name}",
         "listeners": [{"proto": "tcp", "address": "0.0.0.0", "port": 22, "process": "sshd"}],
