@@ -38,7 +38,7 @@ molecule: setup ## the scenarios: SCENARIO=default (the HA lab; destroys a lab t
 	@molecule test --scenario-name $(or $(SCENARIO),default)
 
 test-upgrade: setup ## the scenario upgrade: from the older minor version under load, then with interruptions (compiles that version first)
-	@ansible-playbook playbooks/artifacts.yml -e cluster_kubernetes_version=1.36.3
+	@ansible-playbook -i $(INVENTORY) playbooks/artifacts.yml -e cluster_kubernetes_version=1.36.3
 	@molecule test --scenario-name upgrade
 
 test-why: setup ## 95 faults and 21 healthy workloads on a control plane of this machine's loopback, then the scenario why: faults in the lab; figures go to .lab/why.json

@@ -19,7 +19,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     Lab,
     playbook,
 )
-from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, versions
+from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, only, paired, running, versions
 
 WRITE_GAP_SECONDS, SERVICE_GAP_SECONDS, SECONDS = 5, 1, 180
 SNAPSHOTS, BEFORE = FOLDER / "state" / "snapshots", f"before-{VERSION[1:]}-*.db"
@@ -32,8 +32,11 @@ def earlier() -> set[Path]:
 
 
 def test_it_begins_with_the_old_version(lab: Lab) -> None:
-    """On every node."""
+    """On every node, with what the lock pairs it with."""
     assert versions(lab) == dict.fromkeys(NODES, f"v{OLD}")
+    before, after = paired(OLD), paired(VERSION[1:])
+    assert running(lab) == only(before)
+    assert [name for name in after if before[name] == after[name]] == []
 
 
 def test_a_site_run_refuses_another_version() -> None:
@@ -81,6 +84,7 @@ def test_upgrade_under_load(lab: Lab, namespace: str) -> None:
     figures = summary(users)
     print(f"\nupgrade from {OLD} to {VERSION}: {seconds:.0f} s, {figures}")  # noqa: T201
     assert versions(lab) == dict.fromkeys(NODES, VERSION)
+    assert running(lab) == only(paired(VERSION[1:]))
     assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
     assert figures["lost"] == 0
     assert figures["write_gap"] <= WRITE_GAP_SECONDS

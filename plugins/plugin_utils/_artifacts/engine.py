@@ -49,15 +49,11 @@ class Artifacts:
     def wanted(self) -> list[Wanted]:
         """Components and image programs for every architecture; crane runs on the control node."""
         result = []
+        paired = {"kubernetes": self.options["kubernetes_version"], **self._paired()}
         for arch in self.options["architectures"]:
             for name, component in self.lock["components"].items():
-                version = (
-                    self.options["kubernetes_version"] if name == "kubernetes" else next(iter(component["versions"]))
-                )
-                lock = component["versions"].get(version)
-                if lock is None:
-                    known = ", ".join(component["versions"])
-                    raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {known}")
+                version = paired.get(name) or next(iter(component["versions"]))
+                lock = component["versions"][version]
                 if (name != "crane" or arch == NATIVE) and self._used(component):
                     result.append(Wanted(name, version, arch, lock, lock["programs"]))
             for name, image in self._used_images().items():
@@ -68,12 +64,21 @@ class Artifacts:
             result.append(Wanted("crane", version, NATIVE, lock, lock["programs"]))
         return result
 
+    def _paired(self) -> dict[str, Any]:
+        """What the wanted version of Kubernetes goes with, where that is not the newest."""
+        version, known = self.options["kubernetes_version"], self.lock["components"]["kubernetes"]["versions"]
+        if version not in known:
+            there = ", ".join(known)
+            raise ArtifactError(f"cluster_kubernetes_version: {version} is not in the lock; there are {there}")
+        return dict(known[version].get("with", {}))
+
     def _used(self, entry: dict[str, Any]) -> bool:
         """Without its service nobody runs it."""
         return entry.get("service", "") in ("", *self.options["services"])
 
     def _used_images(self) -> dict[str, dict[str, Any]]:
-        return {name: image for name, image in self.lock["images"].items() if self._used(image)}
+        images = {name: {**image, **self._paired().get(name, {})} for name, image in self.lock["images"].items()}
+        return {name: image for name, image in images.items() if self._used(image)}
 
     def sources(self) -> list[AnySource]:
         """In the order in which they are tried."""

@@ -10,6 +10,7 @@ import os
 import shutil
 import tarfile
 from collections.abc import Callable
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +111,21 @@ def test_a_version_that_the_lock_does_not_have(artifacts: Make) -> None:
         ArtifactError, match=r"cluster_kubernetes_version: 1\.40\.0 is not in the lock; there are 1\.37"
     ):
         artifacts(kubernetes_version="1.40.0").run()
+
+
+def test_what_an_older_version_goes_with(artifacts: Make) -> None:
+    """Its own programs and images where the lock pairs them, the newest otherwise."""
+    run = artifacts(kubernetes_version="1.36.3")
+    components = run.lock["components"]
+    older, other = deepcopy(components["kubernetes"]["versions"]["1.37.2"]), deepcopy(components["crane"]["versions"])
+    components["kubernetes"]["versions"]["1.36.3"] = older | {"with": {"crane": "0.21.0", "pause": {"ref": "p:3.9"}}}
+    components["crane"]["versions"] = other | {"0.21.0": other["0.22.1"]}
+    result = run.run()
+    assert result["files"]["amd64"]["crane"]["version"] == "0.21.0"
+    assert result["images"]["pause"]["ref"] == "p:3.9"
+    assert [item["name"].split()[1] for item in run.made] == ["1.36.3", "0.21.0", "3.9"]
+    run.options["kubernetes_version"] = "1.37.2"
+    assert {item.version for item in run.wanted()} == {"1.37.2", "0.22.1", "3.10.2"}
 
 
 def test_an_interrupted_run_goes_on(

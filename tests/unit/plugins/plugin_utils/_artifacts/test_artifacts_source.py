@@ -223,6 +223,12 @@ def test_every_program_of_the_lock_has_a_family_with_sums() -> None:
     families = {
         entry["family"] for component in lock["components"].values() for entry in component["versions"].values()
     } | {image["family"] for image in lock["images"].values()}
+    for version in lock["components"]["kubernetes"]["versions"].values():
+        for name, paired in version.get("with", {}).items():
+            if name in lock["images"]:
+                families.add(paired["family"])
+            else:
+                assert paired in lock["components"][name]["versions"], name
     for family in families:
         module = (FAMILIES / family / "go.mod").read_text(encoding="utf-8")
         assert (FAMILIES / family / "go.sum").is_file() == ("require" in module), family
