@@ -262,9 +262,11 @@ def playbook(
     limit: str = "",
     inventory: Path = INVENTORY,
     environment: dict[str, str] | None = None,
+    check: bool = False,
 ) -> tuple[int, str]:
     """Run a playbook, by default on the lab; exit code and output, in one line."""
     extra = [word for variable in variables for word in ("-e", variable)] + (["--limit", limit] if limit else [])
+    extra += ["--check"] if check else []
     argv = ["ansible-playbook", "-i", str(inventory), str(ROOT / f"playbooks/{name}.yml"), *extra]
     env = {**ENVIRONMENT, **(environment or {})}
     done = subprocess.run(argv, cwd=ROOT, env=env, capture_output=True, text=True, check=False)

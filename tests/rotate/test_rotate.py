@@ -24,6 +24,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     WORKERS,
     Lab,
     address,
+    playbook,
     site,
 )
 from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
@@ -54,6 +55,17 @@ def test_site_renews_what_is_close_to_its_end(lab: Lab, tmp_path: Path) -> None:
     assert {place for place in before if before[place] != after[place]} == {(node, 10250)}
     assert served("kubernetes")[node, 10250].not_valid_after_utc > now + timedelta(days=300)
     everything_is_well(lab, tmp_path)
+
+
+@pytest.mark.parametrize("variables", [(), ("rotate_ca=etcd",), ("rotate_keys=encryption",)])
+def test_check_mode_tells_of_it(variables: tuple[str, ...]) -> None:
+    """And changes nothing."""
+    before, files = numbers(), {path: path.read_bytes() for path in PKI.rglob("*") if path.is_file()}
+    code, output = playbook("rotate_certificates", *variables, check=True)
+    assert code == 0, output[-5000:]
+    assert f"changed: [{MASTERS[0]}]" in output
+    assert numbers() == before
+    assert {path: path.read_bytes() for path in PKI.rglob("*") if path.is_file()} == files
 
 
 def test_all_certificates(lab: Lab, watch: Watch, tmp_path: Path) -> None:
