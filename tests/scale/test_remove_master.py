@@ -43,7 +43,7 @@ def alive(lab: Lab) -> None:
 
 def interrupted(lab: Lab) -> None:
     """Killed somewhere, and run again."""
-    said = killed("remove_node", random.uniform(3, 15), f"node={GOING}")
+    said = killed("remove_node", random.uniform(3, 8), f"node={GOING}")
     print(f"\n{said}")  # noqa: T201
     alive(lab)
 

@@ -151,7 +151,7 @@ def test_a_member_is_replaced(
 def test_replacing_is_killed_and_run_again(lab: Lab, users: Load, time_of_death: int) -> None:
     """Somewhere; etcd always has its majority."""
     moment = time.time()
-    said = killed("replace_etcd_member", random.uniform(6, 30), f"node={VICTIM}")
+    said = killed("replace_etcd_member", random.uniform(6, 18), f"node={VICTIM}")
     print(f"\nrun {time_of_death}: {said}")  # noqa: T201
     code, output = play("replace_etcd_member", f"node={VICTIM}")
     assert code == 0, output[-5000:]

@@ -30,18 +30,22 @@ def paired(version: str) -> dict[str, str]:
     return {**found, "coredns": own.get("coredns", lock["images"]["coredns"])["ref"].rpartition(":v")[2]}
 
 
+def said(lab: Lab, host: str, program: str) -> str:
+    """What the program that runs there says of its version; empty, or an error, when none does."""
+    return str(lab[host].run(f"/proc/$(pidof {program})/exe --version 2>&1").stdout.strip())
+
+
 def running(lab: Lab) -> dict[str, set[str]]:
     """Of each other part the versions that run, as the processes themselves say."""
     members = json.loads(lab.run(MASTERS[0], "etcdctl endpoint status --cluster --write-out=json"))
     runtimes = [node["status"]["nodeInfo"]["containerRuntimeVersion"] for node in lab.get("nodes")["items"]]
     pods = lab.get("pods --namespace=kube-system --selector=k8s-app=kube-dns")["items"]
     images = [pod["spec"]["containers"][0]["image"] for pod in pods if "deletionTimestamp" not in pod["metadata"]]
-    ask = "/proc/$(pidof flanneld)/exe --version 2>&1"
     return {
         "etcd": {member["Status"]["version"] for member in members},
         "containerd": {runtime.removeprefix("containerd://").removeprefix("v") for runtime in runtimes},
         "runc": {lab.run(node, "/usr/local/bin/runc --version").split()[2] for node in NODES},
-        "flannel": {lab.run(node, ask).strip().removeprefix("v") for node in NODES},
+        "flannel": {said(lab, node, "flanneld").removeprefix("v") for node in NODES},
         "coredns": {image.partition("@")[0].rpartition(":v")[2] for image in images},
     }
 

@@ -23,7 +23,7 @@ from ansible_collections.selfhosted.kubernetes.tests.lab.support import (
     site,
     wait_until,
 )
-from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, versions
+from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, said, versions
 
 # Five times in all: while masters are upgraded, and while workers are.
 MASTERS_KILLED, WORKERS_KILLED = 3, 2
@@ -76,11 +76,6 @@ def complete(lab: Lab, *variables: str) -> None:
     assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
 
 
-def running(lab: Lab, master: str, program: str) -> str:
-    """The version that runs there; empty when none does."""
-    return str(lab[master].run(f"/proc/$(pidof {program})/exe --version").stdout.strip())
-
-
 def kill_upgrades(lab: Lab, times: int, variable: str) -> None:
     """SIGKILL of the whole run, some times; the cluster serves after each, and no client of the API is too new."""
     ask = "get --raw=/readyz --request-timeout=2s"
@@ -89,8 +84,8 @@ def kill_upgrades(lab: Lab, times: int, variable: str) -> None:
         print(f"\nrun {number}: {killed('upgrade', seconds, variable)}")  # noqa: T201
         wait_until(lambda: lab.try_kubectl(ask).rc == 0, 30, "the API answers")
         for master in MASTERS:
-            clients = [running(lab, master, program) for program in ("kube-controller-manager", "kube-scheduler")]
-            if running(lab, master, "kube-apiserver") == f"Kubernetes v{OLD}":
+            clients = [said(lab, master, program) for program in ("kube-controller-manager", "kube-scheduler")]
+            if said(lab, master, "kube-apiserver") == f"Kubernetes v{OLD}":
                 assert f"Kubernetes {VERSION}" not in clients, master
 
 

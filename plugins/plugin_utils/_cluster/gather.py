@@ -41,7 +41,7 @@ class Gatherer:
         self._users: dict[str, list[str]] = defaultdict(list)
         self._settings = [name for name, role in specs.owner.items() if role == ROLE and name != PER_HOST]
 
-    def inventory(self, settings: Variables, base: Path, supported_versions: list[str]) -> Inventory:
+    def inventory(self, settings: Variables, base: Path, supported_versions: Mapping[str, str]) -> Inventory:
         """The inventory; settings are cluster_* as the running task sees them, base is where a relative path begins."""
         hosts = {name: self._host(name) for name in dict.fromkeys(chain(*self._groups.values()))}
         self.errors += unknown_names(self._specs, self._users)

@@ -87,7 +87,8 @@ class Inventory:
     settings: Settings
     groups: Mapping[str, list[str]]
     hosts: Mapping[str, Host]
-    supported_versions: list[str] = field(default_factory=list)
+    # Of Kubernetes, each with the version of etcd that it comes with.
+    supported_versions: Mapping[str, str] = field(default_factory=dict)
     other_groups: Mapping[str, list[str]] = field(default_factory=dict)
     running_version: str = ""
 

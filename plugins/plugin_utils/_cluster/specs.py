@@ -55,10 +55,12 @@ def read_yaml(path: Path) -> dict[str, Any]:
     return yaml.load(path.read_text(encoding="utf-8"), Loader=LOADER) or {}  # LOADER is a safe one
 
 
-def kubernetes_versions(roles: Path) -> list[str]:
-    """Versions of Kubernetes that the lock file knows."""
-    lock = read_yaml(roles / "artifacts" / "files" / "lock.yml")
-    return [str(version) for version in lock.get("components", {}).get("kubernetes", {}).get("versions", {})]
+def kubernetes_versions(roles: Path) -> dict[str, str]:
+    """Versions of Kubernetes that the lock file knows, each with the one of etcd that it comes with."""
+    components = read_yaml(roles / "artifacts" / "files" / "lock.yml").get("components", {})
+    newest = next(iter(components.get("etcd", {}).get("versions", {})), "")
+    known = components.get("kubernetes", {}).get("versions", {})
+    return {str(version): str(entry.get("with", {}).get("etcd", newest)) for version, entry in known.items()}
 
 
 def unknown_names(specs: Specs, names: Mapping[str, Iterable[str]]) -> Iterable[Error]:

@@ -82,6 +82,7 @@ FACT_CHECKS: tuple[Callable[[Host, Inventory], Iterable[Error]], ...] = (
     rook.storage_is_known,
     rook.nodes_can_mount,
     versions.no_skip,
+    versions.etcd_no_skip,
     versions.needs_upgrade,
     versions.follows_masters,
 )

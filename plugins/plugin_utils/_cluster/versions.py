@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from .model import Error, Host, Inventory
 
@@ -47,6 +47,23 @@ def no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
             yield Error(f"{component} {installed} runs, {wanted} skips a minor version", fix, VARIABLE)
 
 
+def etcd_no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
+    """The same of etcd, by what the version of Kubernetes comes with: one minor up, none down (etcd.io, upgrading)."""
+    wanted = cluster.settings.kubernetes_version
+    brought, installed = cluster.supported_versions.get(wanted, ""), str(host.facts["versions"].get("etcd", ""))
+    running, target = minor(installed), minor(brought)
+    if running is None or target is None or any(no_skip(host, cluster)):
+        return
+    source = "a version of Kubernetes or of the collection that comes with etcd"
+    if target < running:
+        wrong, fix = "is older", f"keep {source} {running[0]}.{running[1]}"
+    elif target not in (running, (running[0], running[1] + 1)):
+        wrong, fix = "skips a minor version", f"go to {source} {running[0]}.{running[1] + 1} first"
+    else:
+        return
+    yield Error(f"etcd {installed} runs, {brought} that comes with {wanted} {wrong}", fix, VARIABLE)
+
+
 def needs_upgrade(host: Host, cluster: Inventory) -> Iterator[Error]:
     """Another version needs order and draining, which upgrade.yml sees to; a site run changes all nodes at once."""
     wanted = cluster.settings.kubernetes_version
@@ -77,7 +94,7 @@ def needs_masters(cluster: Inventory) -> Iterator[Error]:
                 yield Error(f"it is a {kind} that this upgrade leaves out", fix, host=name)
 
 
-def _next(running: tuple[int, int], supported_versions: list[str]) -> str:
+def _next(running: tuple[int, int], supported_versions: Iterable[str]) -> str:
     """The newest version of the following minor, as far as we know it."""
     following = (running[0], running[1] + 1)
     known = [version for version in supported_versions if minor(version) == following]

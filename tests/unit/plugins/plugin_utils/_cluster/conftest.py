@@ -29,7 +29,7 @@ SETTINGS = Settings(
     endpoint="",
     vip="",
 )
-VERSIONS = ["1.36.1", "1.36.3", "1.37.2"]
+VERSIONS = {"1.36.1": "3.6.16", "1.36.3": "3.6.16", "1.37.2": "3.7.3"}
 
 
 def facts(name: str) -> dict[str, Any]:
@@ -66,7 +66,7 @@ def make(
     changed: dict[str, dict[str, Any]] | None = None,
     addresses: dict[str, str] | None = None,
     other_groups: dict[str, list[str]] | None = None,
-    versions: list[str] | None = None,
+    versions: dict[str, str] | None = None,
     limit: list[str] | None = None,
     running: str = "",
 ) -> Inventory:

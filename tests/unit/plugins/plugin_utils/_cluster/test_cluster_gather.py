@@ -55,7 +55,7 @@ def gather(
         hostvars[name] = Variables({"ansible_host": f"192.0.2.{index}", **changed}, (broken or {}).get(name, {}))
     gatherer = Gatherer(specs, {**GROUPS, "storage": storage or []}, hostvars)
     given = {"cluster_state_dir": "state", **(settings or {})}
-    inventory = gatherer.inventory(given, Path("/srv/inventory"), ["1.37.2"])
+    inventory = gatherer.inventory(given, Path("/srv/inventory"), {"1.37.2": "3.7.3"})
     return inventory, report(gatherer.errors)
 
 
@@ -99,12 +99,15 @@ def test_etcd_defaults_to_masters(specs: Specs) -> None:
 
 
 def test_lock_file_names_versions(tmp_path: Path) -> None:
-    """Keys of one mapping; none without the file."""
-    assert kubernetes_versions(tmp_path) == []
+    """With the version of etcd, which is the first where none is named; none without the file."""
+    assert kubernetes_versions(tmp_path) == {}
     lock = tmp_path / "artifacts" / "files" / "lock.yml"
     lock.parent.mkdir(parents=True)
-    lock.write_text("components: {kubernetes: {versions: {1.36.3: {}, 1.37.2: {}}}}", encoding="utf-8")
-    assert kubernetes_versions(tmp_path) == ["1.36.3", "1.37.2"]
+    kubernetes, etcd = "{1.37.2: {}, 1.36.3: {with: {etcd: 3.6.16}}}", "{3.7.3: {}, 3.6.16: {}}"
+    lock.write_text(
+        f"components: {{kubernetes: {{versions: {kubernetes}}}, etcd: {{versions: {etcd}}}}}", encoding="utf-8"
+    )
+    assert kubernetes_versions(tmp_path) == {"1.37.2": "3.7.3", "1.36.3": "3.6.16"}
 
 
 def test_default_version_is_in_the_lock(specs: Specs, roles: Path) -> None:

@@ -117,7 +117,7 @@ def seconds(specs: Specs, facts: Callable[[str], dict[str, Any]], count: int) ->
     settings = {"cluster_state_dir": "/srv/state", "cluster_pod_network": "10.0.0.0/10", "cluster_node_cidr_size": 26}
     started = time.process_time()
     gatherer = Gatherer(specs, groups, hostvars)
-    inventory = gatherer.inventory(settings, Path("/srv"), ["1.37.2"])
+    inventory = gatherer.inventory(settings, Path("/srv"), {"1.37.2": "3.7.3"})
     assert report([*gatherer.errors, *validate(inventory)]) == []
     assert len(derive(inventory)["hosts"]) == count + 4
     return time.process_time() - started
