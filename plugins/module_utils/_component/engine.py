@@ -70,8 +70,11 @@ def make_plans(host: Host, components: list[dict[str, Any]]) -> list[Plan]:
             state = units[plan.unit]
             plan.active = state.get("ActiveState") in ("active", "reloading")
             plan.enable = state.get("UnitFileState") not in ("enabled", "static", "generated")
+    # What is restarted anyway is not asked: it would take the whole grace where it is unhealthy for what changes now.
     probed = [
-        plan for plan in plans if plan.active and not plan.new and plan.pending is None and plan.spec.get("health")
+        plan
+        for plan in plans
+        if plan.active and not plan.new and plan.spec.get("health") and (not plan.restart_reasons or plan.reloads)
     ]
     with ThreadPoolExecutor(max_workers=len(probed) or 1) as pool:
         for plan, complaint in zip(probed, pool.map(lambda plan: current_complaint(host, plan), probed)):

@@ -240,6 +240,17 @@ def test_drift_is_one_change(world: World, drift: Any, expected: list[str]) -> N
     assert not world.apply(toy(world))["changed"]
 
 
+def test_what_is_restarted_anyway_is_not_asked_before(world: World) -> None:
+    """It may be unhealthy for just what changes, and would take all of the grace."""
+    world.apply(toy(world))
+    world.system["toy.service"].running[CONF] = b"sick"
+    world.calls.clear()
+    assert actions(world.apply(toy(world, "new"), check=True)) == [f"change {CONF}", f"restart toy.service ({CONF})"]
+    assert [call for call in world.calls if call.startswith("check")] == []
+    world.apply(toy(world, "new"))
+    world.assert_converged(toy(world, "new"))
+
+
 def test_file_of_two_components_restarts_both(world: World) -> None:
     """The second one, too, although the first one wrote the file already."""
     specs = [component(name, file("/etc/ca.crt", "1")) for name in ("a", "b")]
