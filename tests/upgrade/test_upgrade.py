@@ -108,3 +108,12 @@ def test_again_changes_no_node(lab: Lab) -> None:
     assert lab.started() == before
     assert {snapshot: snapshot.read_bytes() for snapshot in kept} == kept
     assert len(list(SNAPSHOTS.glob(BEFORE))) == len(kept) + 1
+
+
+def test_an_older_version_is_refused(lab: Lab) -> None:
+    """Kubernetes cannot go back; nothing is changed."""
+    before = lab.started()
+    code, output = playbook("upgrade", f"cluster_kubernetes_version={OLD}")
+    assert code == 2
+    assert f"kube-apiserver {VERSION[1:]} runs, {OLD} is older" in output, output[-3000:]
+    assert lab.started() == before
