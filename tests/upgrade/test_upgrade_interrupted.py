@@ -27,6 +27,8 @@ from ansible_collections.selfhosted.kubernetes.tests.upgrade.old import OLD, sai
 
 # Five times in all: while masters are upgraded, and while workers are.
 MASTERS_KILLED, WORKERS_KILLED = 3, 2
+# Of some 100 s, and of some 40 s with the site run in the end.
+MASTERS_SECONDS, WORKERS_SECONDS = 60, 25
 NAMESPACE, FIRST = "lab-test-held", WORKERS[0]
 HELD = {"app": "held"}
 # A pod of the worker that is upgraded first may not leave.
@@ -76,11 +78,11 @@ def complete(lab: Lab, *variables: str) -> None:
     assert [node for node in lab.get("nodes")["items"] if node["spec"].get("unschedulable")] == []
 
 
-def kill_upgrades(lab: Lab, times: int, variable: str) -> None:
+def kill_upgrades(lab: Lab, times: int, latest: float, variable: str) -> None:
     """SIGKILL of the whole run, some times; the cluster serves after each, and no client of the API is too new."""
     ask = "get --raw=/readyz --request-timeout=2s"
     for number in range(times):
-        seconds = random.uniform(5, 60)
+        seconds = random.uniform(5, latest)
         print(f"\nrun {number}: {killed('upgrade', seconds, variable)}")  # noqa: T201
         wait_until(lambda: lab.try_kubectl(ask).rc == 0, 30, "the API answers")
         for master in MASTERS:
@@ -96,7 +98,7 @@ def test_killed_while_masters_are_upgraded(lab: Lab, tmp_path: Path) -> None:
     lab.apply(*BUDGET)
     lab.kubectl(f"rollout status deployment/held --namespace={NAMESPACE} --timeout=60s")
     # A drain outlives its run, until its time is over or the pod is gone. No run here lives as long.
-    kill_upgrades(lab, MASTERS_KILLED, "upgrade_drain_seconds=60")
+    kill_upgrades(lab, MASTERS_KILLED, MASTERS_SECONDS, "upgrade_drain_seconds=60")
 
 
 def test_a_budget_stops_it(lab: Lab) -> None:
@@ -130,5 +132,5 @@ def test_a_worker_that_does_not_get_healthy_is_put_back(lab: Lab) -> None:
 def test_killed_while_workers_are_upgraded(lab: Lab) -> None:
     """Both at once."""
     both = "upgrade_workers_at_once=2"
-    kill_upgrades(lab, WORKERS_KILLED, both)
+    kill_upgrades(lab, WORKERS_KILLED, WORKERS_SECONDS, both)
     complete(lab, both)
