@@ -18,6 +18,8 @@ class Member:
     healthy: bool
     # A learner does not vote yet.
     voter: bool = True
+    # Where clients reach it; nowhere while it never started.
+    endpoints: tuple[str, ...] = ()
 
 
 def members_of(listed: dict[str, Any], health: list[dict[str, Any]]) -> list[Member]:
@@ -29,9 +31,16 @@ def members_of(listed: dict[str, Any], health: list[dict[str, Any]]) -> list[Mem
             member.get("name") or ", ".join(member["peerURLs"]),
             bool(well.intersection(member.get("clientURLs", []))),
             not member.get("isLearner", False),
+            tuple(member.get("clientURLs", [])),
         )
         for member in listed["members"]
     ]
+
+
+def who_stays(members: list[Member], going: Member) -> list[str]:
+    """Endpoints of the others that can answer for the cluster: a member that goes stops, and its answer may be lost."""
+    stay = [member for member in members if member != going and member.voter and member.healthy]
+    return [endpoint for member in stay for endpoint in member.endpoints]
 
 
 def refusal(members: list[Member], going: Member) -> str:

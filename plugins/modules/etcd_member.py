@@ -47,18 +47,19 @@ members:
 import time
 
 from ansible.module_utils.basic import AnsibleModule
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import Member, members_of, refusal
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import Member, members_of, refusal, who_stays
 from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcdctl import ETCDCTL, ask
 
 # etcd counts a member as active when it has been connected for 5 s.
 SETTLED_SECONDS = 20.0
 
 
-def remove(module: AnsibleModule, going: Member) -> None:
-    """As soon as etcd agrees."""
+def remove(module: AnsibleModule, going: Member, endpoints: list[str]) -> None:
+    """As soon as etcd agrees, whose other members are asked."""
+    command = [ETCDCTL, f"--endpoints={','.join(endpoints)}", "member", "remove", going.identity]
     deadline = time.monotonic() + SETTLED_SECONDS
     while True:
-        code, output, error = module.run_command([ETCDCTL, "member", "remove", going.identity])
+        code, output, error = module.run_command(command)
         if code == 0:
             return
         if "unhealthy cluster" not in error or time.monotonic() > deadline:
@@ -84,7 +85,7 @@ def main() -> None:
         if reason := refusal(members, going):
             module.fail_json(msg=reason)
         if not module.check_mode:
-            remove(module, going)
+            remove(module, going, who_stays(members, going))
     module.exit_json(changed=len(rest) < len(members), members=rest)
 
 

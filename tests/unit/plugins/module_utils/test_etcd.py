@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import Member, members_of, refusal
+from ansible_collections.selfhosted.kubernetes.plugins.module_utils._etcd import Member, members_of, refusal, who_stays
 
 
 def answers(well: str, count: int, **first: Any) -> list[Member]:
@@ -36,6 +36,14 @@ def test_members() -> None:
     first, second = answers("2", 2, name="", clientURLs=[])
     assert (first.name, first.identity, first.healthy) == ("https://10.0.0.1:2380", "a1", False)
     assert (second.name, second.identity, second.healthy) == ("m2", "a2", True)
+
+
+def test_the_one_that_goes_is_not_asked() -> None:
+    """Nor a sick one, nor a learner, which refuses what is not for it."""
+    members = answers("123", 4)
+    assert who_stays(members, members[1]) == ["https://10.0.0.1:2379", "https://10.0.0.3:2379"]
+    members = answers("123", 3, isLearner=True)
+    assert who_stays(members, members[1]) == ["https://10.0.0.3:2379"]
 
 
 @pytest.mark.parametrize(

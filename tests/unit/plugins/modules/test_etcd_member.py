@@ -14,6 +14,7 @@ from ansible_collections.selfhosted.kubernetes.plugins.modules import etcd_membe
 
 UNHEALTHY = (1, "", "Error: etcdserver: unhealthy cluster")
 GONE = (0, "{}", "")
+GOING = Member("a2", "m2", healthy=False)
 
 
 @pytest.fixture
@@ -28,8 +29,9 @@ def module(monkeypatch: pytest.MonkeyPatch) -> Mock:
 def test_a_cluster_that_settles(module: Mock) -> None:
     """Another member came back a moment ago."""
     module.run_command.side_effect = [UNHEALTHY, UNHEALTHY, GONE]
-    etcd_member.remove(module, Member("a2", "m2", healthy=False))
-    assert module.run_command.call_args.args == (["/usr/local/bin/etcdctl", "member", "remove", "a2"],)
+    etcd_member.remove(module, GOING, ["https://a:2379", "https://c:2379"])
+    asked = "--endpoints=https://a:2379,https://c:2379"
+    assert module.run_command.call_args.args == (["/usr/local/bin/etcdctl", asked, "member", "remove", "a2"],)
 
 
 @pytest.mark.parametrize(("answer", "tries"), [(UNHEALTHY, range(15, 25)), ((1, "", "Error: not found"), [1])])
@@ -37,6 +39,6 @@ def test_a_cluster_that_does_not(module: Mock, answer: tuple[int, str, str], tri
     """In etcd's words."""
     module.run_command.side_effect = lambda _argv: answer
     with pytest.raises(SystemExit):
-        etcd_member.remove(module, Member("a2", "m2", healthy=False))
+        etcd_member.remove(module, GOING, ["https://a:2379"])
     assert module.fail_json.call_args.kwargs == {"msg": f"etcd does not let m2 go: {answer[2]}"}
     assert module.run_command.call_count in tries
