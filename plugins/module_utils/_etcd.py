@@ -37,15 +37,20 @@ def members_of(listed: dict[str, Any], health: list[dict[str, Any]]) -> list[Mem
     ]
 
 
+def voters_left(members: list[Member], going: Member) -> list[Member]:
+    """Who votes when a member is gone."""
+    return [member for member in members if member != going and member.voter]
+
+
 def who_stays(members: list[Member], going: Member) -> list[str]:
     """Endpoints of the others that can answer for the cluster: a member that goes stops, and its answer may be lost."""
-    stay = [member for member in members if member != going and member.voter and member.healthy]
-    return [endpoint for member in stay for endpoint in member.endpoints]
+    healthy = [member for member in voters_left(members, going) if member.healthy]
+    return [endpoint for member in healthy for endpoint in member.endpoints]
 
 
 def refusal(members: list[Member], going: Member) -> str:
     """Why a member may not go; empty when it may."""
-    rest = [member for member in members if member is not going and member.voter]
+    rest = voters_left(members, going)
     if not rest:
         return (
             f"{going.name} is the last member of etcd: without it all data is lost; reset.yml removes a whole cluster"

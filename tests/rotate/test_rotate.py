@@ -39,9 +39,9 @@ from ansible_collections.selfhosted.kubernetes.tests.rotate.rotations import (
 )
 from ansible_collections.selfhosted.kubernetes.tests.rotate.watch import Watch
 
-# As the playbook does by itself; less is for trying things out.
-# It was restarted by the run; the next one leads when its lease has ended (15 s).
+# Kube-controller-manager was restarted by the run; the next one leads when its lease has ended (15 s).
 PUBLISHED_SECONDS = 60
+# As the playbook does by itself; less is for trying things out.
 SETTLE = os.environ.get("ROTATE_SETTLE_SECONDS", "300")
 
 

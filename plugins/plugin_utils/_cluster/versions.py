@@ -14,6 +14,7 @@ VARIABLE = "cluster_kubernetes_version"
 # How many minors each may be behind the new version (kubernetes.io, version skew policy): the control plane goes one
 # at a time; a node that missed upgrades may catch up.
 BEHIND = {"kube-apiserver": 1, "kube-controller-manager": 1, "kube-scheduler": 1, "kubelet": 3, "kube-proxy": 3}
+OLDER = "is older"
 
 
 def minor(version: str) -> tuple[int, int] | None:
@@ -39,12 +40,11 @@ def no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
         running = minor(installed)
         if running is None or target is None:
             continue
-        if running > target:
-            fix = "keep the minor version that runs: Kubernetes cannot go back to an older one"
-            yield Error(f"{component} {installed} runs, {wanted} is older", fix, VARIABLE)
-        elif running[0] != target[0] or target[1] - running[1] > behind:
+        if wrong := _wrong(running, target, behind):
             fix = f"go to {_next(running, cluster.supported_versions)} first"
-            yield Error(f"{component} {installed} runs, {wanted} skips a minor version", fix, VARIABLE)
+            if wrong == OLDER:
+                fix = "keep the minor version that runs: Kubernetes cannot go back to an older one"
+            yield Error(f"{component} {installed} runs, {wanted} {wrong}", fix, VARIABLE)
 
 
 def etcd_no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
@@ -54,14 +54,12 @@ def etcd_no_skip(host: Host, cluster: Inventory) -> Iterator[Error]:
     running, target = minor(installed), minor(brought)
     if running is None or target is None or any(no_skip(host, cluster)):
         return
-    source = "a version of Kubernetes or of the collection that comes with etcd"
-    if target < running:
-        wrong, fix = "is older", f"keep {source} {running[0]}.{running[1]}"
-    elif target not in (running, (running[0], running[1] + 1)):
-        wrong, fix = "skips a minor version", f"go to {source} {running[0]}.{running[1] + 1} first"
-    else:
-        return
-    yield Error(f"etcd {installed} runs, {brought} that comes with {wanted} {wrong}", fix, VARIABLE)
+    if wrong := _wrong(running, target, 1):
+        source = "a version of Kubernetes or of the collection that comes with etcd"
+        fix = f"go to {source} {running[0]}.{running[1] + 1} first"
+        if wrong == OLDER:
+            fix = f"keep {source} {running[0]}.{running[1]}"
+        yield Error(f"etcd {installed} runs, {brought} that comes with {wanted} {wrong}", fix, VARIABLE)
 
 
 def needs_upgrade(host: Host, cluster: Inventory) -> Iterator[Error]:
@@ -92,6 +90,13 @@ def needs_masters(cluster: Inventory) -> Iterator[Error]:
                 kind = "master" if cluster.within(name, "masters") else "host with etcd"
                 fix = "let --limit name masters and etcd, too: they are upgraded before any node"
                 yield Error(f"it is a {kind} that this upgrade leaves out", fix, host=name)
+
+
+def _wrong(running: tuple[int, int], target: tuple[int, int], behind: int) -> str:
+    """Why a minor version may not follow another, which may be so many behind; empty when it may."""
+    if running > target:
+        return OLDER
+    return "skips a minor version" if running[0] != target[0] or target[1] - running[1] > behind else ""
 
 
 def _next(running: tuple[int, int], supported_versions: Iterable[str]) -> str:
